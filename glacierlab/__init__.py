@@ -1,0 +1,50 @@
+"""glacierlab: map glaciers from satellite images, on one xarray object.
+
+`import glacierlab as gl` loads xarray and registers the `.glacier` accessor; every other name loads
+its part of the package when it is first used.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+
+from . import accessors as _accessors  # noqa: F401  registers .glacier
+
+__version__ = version("glacierlab")
+
+_WHERE = {  # public name → the module that holds it
+    "area_curve": "features.threshold",
+    "best_threshold": "features.threshold",
+    "check": "quality",
+    "index": "features.indices",
+    "map_glaciers": "mapping",
+    "open_inventory": "io.inventory",
+    "open_scene": "io.scene",
+    "ratio": "features.indices",
+    "sample": "io.samples",
+    "score": "scores",
+    "scores_from": "scores",
+    "synthetic_scene": "synthetic",
+    "threshold": "features.threshold",
+    "valid_mask": "quality",
+    "vectorize": "outlines",
+    "write_folder": "report",
+    "write_report": "report",
+}
+_PARTS = ("errors", "features", "io", "outlines", "scores", "synthetic", "tables", "teach", "viz")
+
+__all__ = ["__version__", *_WHERE, *_PARTS]
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    elif name in _PARTS:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,68 @@
+"""The package's exceptions: each says what was wrong, what was found and what to do."""
+
+
+class GlacierlabError(Exception):
+    """Bad input, told in one line; the command line prints it and exits with 2."""
+
+
+class UnknownNameError(GlacierlabError, LookupError):
+    """A name is in none of the tables."""
+
+
+class MissingBandError(GlacierlabError, LookupError):
+    """A scene lacks a band that a feature needs."""
+
+
+class RadiometryError(GlacierlabError, ValueError):
+    """A scene holds other numbers (DN, reflectance) than a feature needs."""
+
+
+class SceneError(GlacierlabError, ValueError):
+    """A file or folder cannot be opened as a scene."""
+
+
+class GridError(GlacierlabError, ValueError):
+    """Two rasters, or a raster and outlines, do not share a grid or an area."""
+
+
+class InventoryError(GlacierlabError, ValueError):
+    """A vector file cannot be read as an inventory."""
+
+
+class SampleError(GlacierlabError, OSError):
+    """A sample could not be fetched."""
+
+
+class WriteError(GlacierlabError, OSError):
+    """A result could not be written; nothing was left half-written."""
+
+
+class DataWarning(UserWarning):
+    """Something about the data that the reader can settle with an argument."""
+
+
+def require_bands(scene, bands, needed_by):
+    """The bands by name; MissingBandError unless every one is in the scene."""
+    if missing := [band for band in bands if band not in scene]:
+        raise MissingBandError(
+            f"{needed_by!r} needs {missing}, but the scene has {list(scene.data_vars)}. "
+            "Open it with bands=[...] or rename its variables to the common band names."
+        )
+    return {band: scene[band] for band in bands}
+
+
+def require_same_grid(first, second, names=("first", "second")):
+    """GridError unless both rasters have the same shape and coordinates in y and x."""
+    for dim in ("y", "x"):
+        if first.sizes[dim] != second.sizes[dim]:
+            shapes = [f"{n} {dict(r.sizes)}" for n, r in zip(names, (first, second), strict=True)]
+            raise GridError(f"Different grids: {' and '.join(shapes)}. Reproject one onto the other first.")
+        if dim not in first.coords or dim not in second.coords:
+            continue
+        a, b = first[dim].values, second[dim].values
+        step = abs(a[1] - a[0]) if len(a) > 1 else 1.0
+        if abs(a - b).max() > 0.01 * step:
+            raise GridError(
+                f"The grids of {names[0]} and {names[1]} do not overlap pixel by pixel in {dim}: "
+                f"{a[0]:g}…{a[-1]:g} and {b[0]:g}…{b[-1]:g}. Reproject one onto the other first."
+            )

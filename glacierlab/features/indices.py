@@ -1,0 +1,154 @@
+"""Band ratios and spectral indices: formulas of the tables and of spyndex, in one numexpr call each."""
+
+import re
+
+import numexpr
+import numpy as np
+import xarray as xr
+
+from ..errors import require_bands
+from ..io.radiometry import require_reflectance
+from ..tables import INDICES, SpectralIndex, lookup
+
+SPYNDEX_BANDS = {
+    "A": "coastal", "B": "blue", "G": "green", "G1": "green05", "Y": "yellow", "R": "red",
+    "RE1": "rededge071", "RE2": "rededge075", "RE3": "rededge078", "N": "nir", "N2": "nir08", "WV": "nir09",
+    "S1": "swir16", "S2": "swir22", "T": "lwir", "T1": "lwir11", "T2": "lwir12",
+}  # fmt: skip
+NORMALIZED_DIFFERENCE = re.compile(r"\(?\((\w+) ?- ?(\w+)\) ?/ ?\(\1 ?\+ ?\2\)\)?")
+SMALLEST_DENOMINATOR = 1e-10
+
+
+def guarded(formula):
+    """The formula, NaN where it is not defined: a normalised difference also where both bands are <= 0."""
+    if found := NORMALIZED_DIFFERENCE.fullmatch(formula):
+        a, b = found.groups()
+        undefined = f"(({a} <= 0) & ({b} <= 0)) | (abs({a} + {b}) < {SMALLEST_DENOMINATOR})"
+        return f"where({undefined}, nan, {formula})"
+    return formula
+
+
+def evaluate(formula, bands, constants=None):
+    """A table's formula on arrays, in one pass and NaN-safe: xarray in, xarray out, lazy if the bands are."""
+    names = {**(constants or {}), "nan": np.nan}
+    formula = guarded(formula)
+
+    def kernel(*arrays):
+        out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), np.float32)
+        local = dict(zip(bands, arrays, strict=True)) | names
+        numexpr.evaluate(formula, local, global_dict={}, out=out, casting="same_kind")
+        out[np.isinf(out)] = np.nan  # a denominator of exactly 0
+        return out
+
+    return xr.apply_ufunc(kernel, *bands.values(), dask="parallelized", output_dtypes=[np.float32])
+
+
+def find_index(name):
+    """The `SpectralIndex` of a name: a row of `tables.INDICES`, or an entry of spyndex's catalogue."""
+    own = {key: key for key in INDICES} | {
+        alias: key for key, row in INDICES.items() for alias in row.spyndex
+    }
+    if name in own or name.lower() in own:
+        return INDICES[own.get(name) or own[name.lower()]]
+    import spyndex
+
+    by_lower = {short.lower(): short for short in spyndex.indices}
+    short = name if name in spyndex.indices else by_lower.get(name.lower())
+    if short is None or short in own:
+        lookup({**dict.fromkeys(spyndex.indices), **INDICES}, name, kind="index")
+    return from_spyndex(spyndex.indices[short], spyndex.constants)
+
+
+def from_spyndex(entry, constants):
+    """A spyndex entry with its letters as common band names and its default constants."""
+    formula = re.sub(r"[A-Za-z_]\w*", lambda found: SPYNDEX_BANDS.get(found[0], found[0]), entry.formula)
+    used = set(re.findall(r"[A-Za-z_]\w*", entry.formula)) & set(constants)
+    defaults = {name: constants[name].default for name in used}
+    known = {name: float(value) for name, value in defaults.items() if value is not None}
+    return SpectralIndex(entry.long_name, formula, f"spyndex {entry.short_name}: {entry.reference}", known)
+
+
+def index(scene, name):
+    """Compute a spectral index from a scene; lazy if the scene is.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        Reflectance, one variable a band, dims (..., y, x).
+    name : str
+        A key of `tables.INDICES`, such as "ndsi", or a short name of spyndex's catalogue, such as "NDVI".
+        Where both have it the table's form counts: spyndex's AWEInsh, and its constants in SAVI and NDWIns,
+        differ from the published ones.
+
+    Returns
+    -------
+    xarray.DataArray
+        The index [1], float32, dims as the scene's; NaN where a band is missing or the formula undefined
+        (a normalised difference where both bands are <= 0).
+
+    Raises
+    ------
+    UnknownNameError, MissingBandError, RadiometryError
+    """
+    row = find_index(name)
+    bands = require_bands(scene, row.bands, needed_by=name)
+    require_reflectance(scene, needed_by=name)
+    values = evaluate(row.formula, bands, row.constants)
+    kind = "normalized_difference" if NORMALIZED_DIFFERENCE.fullmatch(row.formula) else "index"
+    attrs = {
+        "long_name": row.long_name,
+        "units": "1",
+        "kind": kind,
+        "formula": row.formula,
+        "source": row.source,
+    }
+    return values.rename(name.lower()).assign_attrs(
+        attrs, radiometry=scene.attrs.get("radiometry", "unknown")
+    )
+
+
+def ratio(scene, numerator, denominator, floor=None):
+    """Divide one band by another, such as red by swir16; lazy if the scene is.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        Reflectance or digital numbers; the result records which, for a threshold found on one does not
+        carry over to the other.
+    numerator, denominator : str
+        Band names.
+    floor : float, optional
+        Smallest denominator, assumption: one step of the band's scale (1e-4 for HLS and Sentinel-2
+        reflectance, 1 for digital numbers). Shadowed ice often has a SWIR reflectance at or below 0; floored,
+        its ratio is large instead of undefined.
+
+    Returns
+    -------
+    xarray.DataArray
+        The ratio [1], float32; NaN where either band is.
+
+    Raises
+    ------
+    MissingBandError
+
+    Notes
+    -----
+    Paul et al. 2015, doi:10.1016/j.rse.2013.07.043: clean ice where red/SWIR exceeds
+    2.0 ± 0.5 in reflectance.
+    """
+    name = f"{numerator}/{denominator}"
+    top, bottom = require_bands(scene, [numerator, denominator], needed_by=name).values()
+    radiometry = scene.attrs.get("radiometry", "unknown")
+    if floor is None:
+        floor = bottom.attrs.get("scale_step", 1.0 if radiometry == "dn" else 1e-4)
+    floored = "top / where(bottom < least, least, bottom)"
+    values = evaluate(floored, dict(top=top, bottom=bottom), dict(least=float(floor)))
+    attrs = {"long_name": f"{numerator} / {denominator}", "units": "1", "kind": "ratio", "floor": floor}
+    return values.rename(f"{numerator}_{denominator}_ratio").assign_attrs(attrs, radiometry=radiometry)
+
+
+def layer(scene, name):
+    """A layer by name: a ratio ("red/swir16"), a band, or an index ("ndsi")."""
+    if "/" in name:
+        return ratio(scene, *name.split("/", 1))
+    return scene[name] if name in scene else index(scene, name)

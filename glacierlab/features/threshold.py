@@ -1,0 +1,335 @@
+"""Thresholds: automatic ones, and the sweep that finds the best against a reference.
+
+Otsu 1979, doi:10.1109/TSMC.1979.4310076; Li and Tam 1998, doi:10.1016/S0167-8655(98)00057-9;
+Chen et al. 2022, doi:10.1109/JSTARS.2022.3189277.
+"""
+
+from dataclasses import dataclass
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import xarray as xr
+from dask.graph_manipulation import clone
+
+from ..errors import GlacierlabError, require_same_grid
+from ..scores import GLACIER_PARTS, burn, scores_from
+from ..tables import CLASSES, NOT_OBSERVED, lookup
+
+CHEN_SWEEP = np.arange(15, 38, 2) / 10  # 1.5 to 3.7 by 0.2, Chen 2022
+BINS = 256  # scikit-image's default
+LI_PIXELS = 1_000_000  # Li's method sees every nth pixel of a larger image
+
+
+@dataclass(frozen=True)
+class ThresholdCurve:
+    """Scores for each threshold of a sweep; `float(curve)` is the best one.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row a threshold: precision, recall, f1, kappa, oa [1].
+    best : float
+        The threshold of the highest F1; the lower one of equals.
+    stable : tuple of float
+        The lowest and highest threshold around the best whose F1 comes within `tolerance` of it: where it
+        is wide, the choice hardly matters.
+    tolerance : float
+    radiometry : str
+        What the thresholds apply to: a threshold found on DN does not carry over to reflectance.
+    """
+
+    table: pd.DataFrame
+    best: float
+    stable: tuple[float, float]
+    tolerance: float
+    radiometry: str = "unknown"
+
+    def __float__(self):
+        return self.best
+
+    def _repr_html_(self):
+        low, high = self.stable
+        head = (
+            f"best threshold {self.best:g}, F1 within {self.tolerance:g} of its best from {low:g} to {high:g}"
+        )
+        return f"<p>{head} ({self.radiometry})</p>{self.table.to_html(float_format='{:.4f}'.format)}"
+
+
+def threshold(image, value="otsu"):
+    """Map glacier where an image exceeds a threshold; lazy if the image is.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        A ratio, an index or a band, (..., y, x); NaN where not observed.
+    value : {"otsu", "li"} or float or ThresholdCurve
+        The threshold, or how to find it. Otsu and Li look at a bounded scale (assumption): a ratio t as
+        (t - 1) / (t + 1), a normalised difference limited to -1…1, anything else as it is.
+
+    Returns
+    -------
+    xarray.DataArray
+        `class_map`, uint8: 0 background, 1 glacier, 255 not observed, with CF flag attributes. `threshold`
+        in the attributes is the number used; of a lazy image with "otsu" or "li" only the method is known.
+
+    Raises
+    ------
+    GlacierlabError
+        The image has no observed pixel, or only one value, so that no threshold can be found.
+    """
+    if isinstance(value, str):
+        number, told = lookup(METHODS, value, kind="threshold")(image), value
+        if image.chunks is None:
+            number = told = float(number)
+    else:
+        number = told = float(value)
+    if isinstance(value, ThresholdCurve):
+        check_radiometry(image, value)
+    above = xr.apply_ufunc(
+        exceeds, image, xr.DataArray(number), dask="parallelized", output_dtypes=[np.uint8]
+    )
+    attrs = mask_attrs() | {"threshold": told, "layer": image.attrs.get("long_name", str(image.name))}
+    above.attrs = attrs | radiometry_attr(image)
+    return above.rename("class_map")
+
+
+def exceeds(values, number):
+    """Class codes (uint8) of values (..., y, x) and a threshold."""
+    above = np.where(np.isnan(values), NOT_OBSERVED, values > values.dtype.type(number))
+    return above.astype(np.uint8)  # glacier is 1
+
+
+def mask_attrs(names=("background", "glacier")):
+    """CF flag attributes of a class map."""
+    codes = np.array([CLASSES[name].code for name in names], dtype="uint8")
+    return {"long_name": "surface class", "flag_values": codes, "flag_meanings": " ".join(names)}
+
+
+def radiometry_attr(image):
+    """The image's radiometry, if it tells."""
+    return {key: image.attrs[key] for key in ("radiometry",) if key in image.attrs}
+
+
+def check_radiometry(image, curve):
+    """A threshold found at one radiometric level is refused at another."""
+    found, own = curve.radiometry, image.attrs.get("radiometry", "unknown")
+    if "unknown" not in (found, own) and found != own:
+        raise GlacierlabError(
+            f"The threshold {curve.best:g} was found on {found!r} and the image is {own!r}: "
+            "ratios of the two differ. Find the threshold at the same level, or pass the number itself."
+        )
+
+
+def bounded(image):
+    """The image on a scale without far outliers, the scale's range if it has one, and the way back."""
+    kind = image.attrs.get("kind")
+    if kind == "ratio":
+        positive = image.clip(min=0)
+        return (positive - 1) / (positive + 1), (-1.0, 1.0), lambda t: (1 + t) / (1 - t)
+    if kind == "normalized_difference":
+        return image.clip(-1, 1), (-1.0, 1.0), float
+    return image, None, float
+
+
+def otsu(image):
+    """Otsu's threshold of an image's observed pixels; a lazy 0-d array of a lazy image, block by block."""
+    scale, span, back = bounded(image)
+    blocks, delayed = blocks_of(scale)
+    if span is None:
+        ranges = [delayed(value_range)(block) for block in blocks_of(scale, again=True)[0]]
+        span = delayed(whole_range)(ranges)
+    counts = [delayed(histogram)(block, span) for block in blocks]
+    return as_number(delayed(lambda *args: back(otsu_of_histogram(*args)))(counts, span))
+
+
+def value_range(block):
+    """Smallest and largest finite value, or None."""
+    values = finite(block)
+    return (float(values.min()), float(values.max())) if values.size else None
+
+
+def whole_range(ranges):
+    """The range of all blocks."""
+    found = [r for r in ranges if r is not None] or [(np.nan, np.nan)]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def histogram(block, span):
+    """Pixels in `BINS` equal bins over the span."""
+    low, high = span
+    return (
+        np.histogram(finite(block), np.linspace(low, high, BINS + 1))[0]
+        if high > low
+        else np.zeros(BINS, int)
+    )
+
+
+def otsu_of_histogram(counts, span):
+    """Otsu's threshold by scikit-image, of the blocks' histograms."""
+    from skimage.filters import threshold_otsu
+
+    counts = np.sum(counts, axis=0)
+    require_contrast(np.count_nonzero(counts))
+    edges = np.linspace(*span, BINS + 1)
+    return float(threshold_otsu(hist=(counts, (edges[:-1] + edges[1:]) / 2)))
+
+
+def li(image):
+    """Li's threshold of an image's observed pixels, every nth of a large one; lazy if the image is."""
+    from skimage.filters import threshold_li
+
+    scale, _, back = bounded(image)
+    step = int(np.ceil(np.sqrt(image.size / LI_PIXELS)))
+    blocks, delayed = blocks_of(scale[..., ::step, ::step])
+
+    def of_blocks(blocks):
+        values = np.sort(np.concatenate([finite(block) for block in blocks]))  # the same for any chunking
+        require_contrast(len(np.unique(values)))
+        return back(float(threshold_li(values)))
+
+    return as_number(delayed(of_blocks)(blocks))
+
+
+METHODS = {"otsu": otsu, "li": li}
+
+
+def finite(block):
+    """The finite values of an array, flat."""
+    return block[np.isfinite(block)]
+
+
+def require_contrast(values):
+    """GlacierlabError unless the observed pixels have at least two values."""
+    if values < 2:
+        found = "only one value" if values else "no observed pixel"
+        raise GlacierlabError(f"No threshold can be found: the image has {found}. Give a number instead.")
+
+
+def blocks_of(image, again=False):
+    """An image's blocks, and `dask.delayed` for a lazy image; read `again`, they need not stay in memory."""
+    if image.chunks is None:
+        return [image.values], lambda function: function
+    data = clone(image.data) if again else image.data
+    return data.to_delayed().ravel().tolist(), dask.delayed
+
+
+def as_number(value):
+    """A delayed number as a 0-d dask array; a number as it is."""
+    return da.from_delayed(value, shape=(), dtype=float) if hasattr(value, "dask") else value
+
+
+def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=0.01):
+    """Score every threshold of a sweep against a reference, as Chen 2022 did (Table II).
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        A ratio, an index or a band (y, x); glacier is where it exceeds the threshold.
+    reference : DataArray or GeoDataFrame
+        Mask, class map or outlines that label all of the scene (or of `region`): ice outside an incomplete
+        inventory counts as background.
+    grid : array of float
+        Thresholds; default 1.5 to 3.7 by 0.2, Chen's.
+    region : DataArray of bool or GeoDataFrame, optional
+        Where to score; default everywhere.
+    tolerance : float
+        F1 within this of the best counts as equally good in `stable` (assumption).
+
+    Returns
+    -------
+    ThresholdCurve
+        The image is read once, block by block; the result does not depend on its chunks.
+
+    Raises
+    ------
+    GlacierlabError, GridError
+    """
+    grid = np.unique(np.asarray(grid, dtype="float64"))
+    observed, glacier = observed_and_glacier(reference, image, region)
+    counts = sweep_counts(image, grid, observed, glacier)
+    (fn, tp), (tn, fp) = split(counts[1]), split(counts[0])
+    if not (tp + fn)[0] or not (fp + tn)[0]:
+        raise GlacierlabError(
+            "The reference has only one class where the image is observed: nothing to sweep."
+        )
+    scores = scores_from(tp, fp, fn, tn)
+    table = pd.DataFrame({k: scores[k] for k in ("precision", "recall", "f1", "kappa", "oa")}, index=grid)
+    table.index.name = "threshold"
+    best = int(np.nanargmax(table.f1.values))
+    good = table.f1.values >= table.f1.values[best] - tolerance
+    first = best - int(np.argmin(np.append(good[best::-1], False))) + 1
+    last = best + int(np.argmin(np.append(good[best:], False))) - 1
+    stable = (float(grid[first]), float(grid[last]))
+    return ThresholdCurve(
+        table, float(grid[best]), stable, tolerance, image.attrs.get("radiometry", "unknown")
+    )
+
+
+def observed_and_glacier(reference, image, region):
+    """Where the reference (and the region) says anything, and where it says glacier: two bool arrays."""
+    observed = xr.ones_like(image, dtype=bool)
+    if hasattr(reference, "geometry"):
+        glacier = burn(reference, image)
+    else:
+        require_same_grid(image, reference, ("image", "reference"))
+        observed = reference.notnull() if reference.dtype.kind == "f" else reference != NOT_OBSERVED
+        meanings = reference.attrs.get("flag_meanings", "background glacier").split()
+        codes = reference.attrs.get("flag_values", range(len(meanings)))
+        ice = [int(c) for c, m in zip(codes, meanings, strict=True) if m in ("glacier", *GLACIER_PARTS)]
+        glacier = reference.isin(ice)
+    if region is not None:
+        observed = observed & (burn(region, image) if hasattr(region, "geometry") else region)
+    return observed, glacier
+
+
+def split(counts):
+    """Pixels at or below, and above, each threshold."""
+    below = np.cumsum(counts)[:-1]
+    return below, counts.sum() - below
+
+
+def sweep_counts(image, grid, observed=None, glacier=None):
+    """Pixels between neighbouring thresholds, `(2, len(grid) + 1)`: off and on the reference's glaciers."""
+    edges = grid.astype(image.dtype)  # as `image > threshold` compares
+
+    def of_block(values, seen, truth):
+        keep = seen & ~np.isnan(values)
+        slot = np.searchsorted(edges, values[keep], side="left")  # thresholds below the value
+        counts = np.bincount(slot + (len(edges) + 1) * truth[keep], minlength=2 * (len(edges) + 1))
+        return counts.reshape(2, len(edges) + 1)
+
+    seen = xr.ones_like(image, bool) if observed is None else observed
+    truth = xr.zeros_like(image, bool) if glacier is None else glacier
+    if image.chunks is None:
+        return of_block(image.values, seen.values, truth.values)
+    aligned = [array.chunk(dict(zip(image.dims, image.chunks, strict=True))).data for array in (seen, truth)]
+    blocks = [array.to_delayed().ravel() for array in (image.data, *aligned)]
+    return sum(dask.compute(*(dask.delayed(of_block)(*parts) for parts in zip(*blocks, strict=True))))
+
+
+def area_curve(image, grid=CHEN_SWEEP):
+    """Area mapped as glacier [km²] for each threshold of a sweep.
+
+    Parameters
+    ----------
+    image : xarray.DataArray
+        A ratio, an index or a band (y, x) in a projected CRS.
+    grid : array of float
+
+    Returns
+    -------
+    pandas.Series
+        Area [km²] by threshold: pixels times cell area.
+
+    Raises
+    ------
+    GridError
+        The CRS is in degrees.
+    """
+    from ..io.layers import cell_area_m2
+
+    grid = np.unique(np.asarray(grid, dtype="float64"))
+    above = split(sweep_counts(image, grid).sum(axis=0))[1]
+    return pd.Series(above * cell_area_m2(image) / 1e6, pd.Index(grid, name="threshold"), name="area_km2")

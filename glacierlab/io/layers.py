@@ -1,0 +1,55 @@
+"""What rasters and outlines measure on the ground."""
+
+import numpy as np
+import rioxarray  # noqa: F401  registers .rio
+import shapely
+from pyproj import Geod
+
+from ..errors import GridError
+
+WGS84 = Geod(ellps="WGS84")
+
+
+def transform_of(raster):
+    """The affine transform of a raster, also where one row or column is all there is."""
+    if min(raster.sizes["y"], raster.sizes["x"]) > 1:
+        return raster.rio.transform(recalc=True)
+    return raster.rio.transform()
+
+
+def require_crs(raster, needed_by):
+    """The raster's CRS, or GridError."""
+    if raster.rio.crs is None:
+        raise GridError(
+            f"{needed_by} needs a CRS and the raster has none: set it with raster.rio.write_crs(...)."
+        )
+    return raster.rio.crs
+
+
+def cell_area_m2(raster):
+    """The area of a pixel [m²] in a projected CRS; GridError in degrees."""
+    crs = require_crs(raster, "An area")
+    if crs.is_geographic:
+        raise GridError(
+            "Pixels in degrees have no one area: reproject to metres first (raster.rio.reproject)."
+        )
+    transform = transform_of(raster)
+    return abs(transform.a * transform.e) * crs.linear_units_factor[1] ** 2
+
+
+def pixel_size_m(raster):
+    """Pixel width [m]; NaN where the CRS is unknown or in degrees."""
+    if raster.rio.crs is None or raster.rio.crs.is_geographic:
+        return np.nan
+    return abs(transform_of(raster).a) * raster.rio.crs.linear_units_factor[1]
+
+
+def geodesic_area_km2(geometries):
+    """Area on the WGS84 ellipsoid [km²] of a GeoSeries, holes taken out.
+
+    Edges are geodesics between vertices (Karney 2013, doi:10.1007/s00190-012-0578-z).
+    """
+    if geometries.crs is None:
+        raise GridError("The outlines have no CRS: set it with outlines.set_crs(...).")
+    degrees = shapely.orient_polygons(geometries.to_crs("EPSG:4326").values)
+    return np.array([WGS84.geometry_area_perimeter(g)[0] / 1e6 if g is not None else np.nan for g in degrees])

@@ -1,0 +1,114 @@
+"""Sentinel-2 SAFE products, L1C and L2A, old and new baselines (ESA products specification)."""
+
+import re
+import warnings
+from xml.etree import ElementTree
+
+from ..errors import DataWarning, SceneError
+from ..tables import MASKS, PRODUCTS, SENSORS, native_key, sensor_key
+from .bands import BandFile, SceneFiles
+
+BAND_IDS = [
+    "B1",
+    "B2",
+    "B3",
+    "B4",
+    "B5",
+    "B6",
+    "B7",
+    "B8",
+    "B8A",
+    "B9",
+    "B10",
+    "B11",
+    "B12",
+]  # of the XML files
+METADATA = ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml")
+
+
+def read_safe(listing, offset="metadata"):
+    """The `SceneFiles` of a SAFE folder or archive; `offset` as in `open_scene`."""
+    name = next(name for suffix in METADATA for name in listing.find(suffix))
+    level_2 = name.endswith("MSIL2A.xml")
+    product = PRODUCTS["sentinel2_l2a" if level_2 else "sentinel2_l1c"]
+    meta = parse_xml(listing, name)
+    baseline = text_of(meta, "PROCESSING_BASELINE", name)
+    quantification = float(text_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name))
+    offsets = dn_offsets(meta, "BOA_ADD_OFFSET" if level_2 else "RADIO_ADD_OFFSET", baseline, product, offset)
+    sensor = sensor_key(text_of(meta, "SPACECRAFT_NAME", name))
+    bands = []
+    for native, path in band_paths(listing).items():
+        if native == "SCL":
+            qa = MASKS["scl"]
+            bands.append(BandFile("qa", path, kind="flags", native="scl", nodata=qa.fill_value))
+            continue
+        band = SENSORS[sensor].by_native[native]
+        gain = 1 / quantification
+        scale = {"gain": gain, "add": gain * offsets[native]}
+        bands.append(BandFile(band.name, path, native=band.native, nodata=product.nodata, scale=scale))
+    if not bands:
+        raise SceneError(f"{listing.root} holds {name}, but no band images (.jp2). Download it again.")
+    attrs = {
+        "sensor": sensor,
+        "radiometry": product.level,
+        "processing_baseline": baseline,
+        "datetime": text_of(meta, "PRODUCT_START_TIME", name)[:19],
+        "title": listing.root.name,
+        **sun_angles(listing),
+    }
+    return SceneFiles(tuple(bands), attrs, mixed_pixels=True)
+
+
+def parse_xml(listing, name):
+    """The root element of an XML file of the product."""
+    try:
+        return ElementTree.fromstring(listing.read_text(name))
+    except ElementTree.ParseError as error:
+        raise SceneError(f"{name} is damaged or cut short ({error}). Download it again.") from error
+
+
+def text_of(root, tag, name):
+    """The text of the first element with this tag, whatever its namespace."""
+    for element in root.iter():
+        if element.tag.rpartition("}")[2] == tag:
+            return (element.text or "").strip()
+    raise SceneError(f"{name} has no {tag}: cut short, or of an unknown version. Download it again.")
+
+
+def dn_offsets(meta, tag, baseline, product, choice):
+    """DN to add by native band, as the metadata, the processing baseline or the caller says."""
+    by_baseline = product.baseline_offset_dn if float(baseline) >= 4.0 else 0.0
+    if choice == "baseline":
+        return dict.fromkeys(BAND_IDS, by_baseline)
+    if choice != "metadata":
+        return dict.fromkeys(BAND_IDS, float(choice))
+    told = {BAND_IDS[int(e.get("band_id"))]: float(e.text) for e in meta.iter() if e.tag.endswith(tag)}
+    if not told and by_baseline:
+        warnings.warn(
+            f"The metadata have no {tag}, though processing baseline {baseline} implies {by_baseline:g}; "
+            "the baseline's is used. Say offset=0 if it was removed already.",
+            DataWarning,
+            stacklevel=5,
+        )
+    return dict.fromkeys(BAND_IDS, by_baseline if not told else 0.0) | told
+
+
+def band_paths(listing):
+    """GDAL paths by native band (and SCL), each at its finest pixel size."""
+    found = {}
+    for name in listing.find(".jp2"):
+        match = re.search(r"IMG_DATA/(?:R\d+m/)?[^/]*_(B\d[0-9A]|SCL)(?:_(\d+)m)?\.jp2$", name)
+        if match:
+            size = int(match[2] or 0)
+            found.setdefault(native_key(match[1]), []).append((size, listing.gdal_path(name)))
+    return {native: min(paths)[1] for native, paths in found.items()}
+
+
+def sun_angles(listing):
+    """Mean sun elevation and azimuth [degrees] of the tile's metadata, where there are any."""
+    for name in listing.find("MTD_TL.xml")[:1]:
+        for element in parse_xml(listing, name).iter():
+            if element.tag.endswith("Mean_Sun_Angle"):
+                zenith, azimuth = element.find("ZENITH_ANGLE"), element.find("AZIMUTH_ANGLE")
+                return {"sun_elevation": 90.0 - float(zenith.text), "sun_azimuth": float(azimuth.text)}
+    return {}

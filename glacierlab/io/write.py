@@ -1,0 +1,145 @@
+"""Writing files whole or not at all: under a temporary name first, then renamed."""
+
+import json
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window
+from tqdm import tqdm
+
+from ..errors import WriteError
+from ..tables import NOT_OBSERVED
+from .bands import one_line
+from .files import TAG
+from .layers import transform_of
+
+STRIP = 1024  # rows written at a time
+
+
+@contextmanager
+def whole_file(path):
+    """A temporary path beside `path` that becomes it when the block ends well, and vanishes if not."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise WriteError(cannot_write(path, error)) from error
+    os.close(handle)
+    os.unlink(temporary)  # some drivers refuse a file that is there
+    try:
+        yield Path(temporary)
+        os.replace(temporary, path)
+    except Exception as error:
+        if isinstance(error, OSError) or "space" in str(error).lower():
+            raise WriteError(cannot_write(path, error)) from error
+        raise
+    finally:
+        for leftover in path.parent.glob(f"{Path(temporary).name}*"):
+            leftover.unlink()
+
+
+@contextmanager
+def whole_folder(path):
+    """A temporary folder whose files replace those of `path` when the block ends well, and none if not."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path))
+    except OSError as error:
+        raise WriteError(cannot_write(path, error)) from error
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            os.replace(file, path / file.name)
+    except OSError as error:
+        raise error if isinstance(error, WriteError) else WriteError(cannot_write(path, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def cannot_write(path, error):
+    """The one line for the reader."""
+    reason = getattr(error, "strerror", None) or one_line(error)
+    return f"{path} cannot be written ({reason}). Nothing is left half-written: free space or go elsewhere."
+
+
+def write_raster(raster, path):
+    """Write a scene or map as a tiled, deflate-compressed GeoTIFF with band names and attributes.
+
+    Parameters
+    ----------
+    raster : xarray.Dataset or xarray.DataArray
+        Variables (y, x); a Dataset's go into one file as float32 bands, a map keeps its type.
+    path : path
+        Written whole or not at all; `open_scene` reads it back as it was.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    WriteError
+    """
+    if hasattr(raster, "data_vars"):
+        names = tuple(n for n, v in raster.data_vars.items() if {"y", "x"} <= set(v.dims))
+        stack = raster[list(names)].to_dataarray("band").astype("float32")
+    else:
+        names, stack = (raster.name or "map",), raster.expand_dims("band")
+    attrs = {key: plain(value) for key, value in raster.attrs.items()} | band_attrs(raster)
+    predictor = 3 if stack.dtype.kind == "f" else 1
+    profile = dict(driver="GTiff", tiled=True, blockxsize=256, blockysize=256, compress="deflate", zlevel=1)
+    profile |= dict(count=len(names), height=stack.sizes["y"], width=stack.sizes["x"], predictor=predictor)
+    profile |= dict(dtype=stack.dtype.name, nodata=np.nan if stack.dtype.kind == "f" else NOT_OBSERVED)
+    crs = raster.rio.crs
+    with (
+        whole_file(path) as temporary,
+        rasterio.open(
+            temporary, "w", crs=crs, transform=transform_of(raster), BIGTIFF="IF_SAFER", **profile
+        ) as file,
+    ):
+        file.update_tags(**{TAG: json.dumps(attrs)})
+        file.descriptions = names
+        strips = range(0, stack.sizes["y"], STRIP)
+        for top in tqdm(strips, desc=Path(path).name, unit="strip", disable=len(strips) < 4, leave=False):
+            rows = stack.isel(y=slice(top, top + STRIP)).values  # a lazy scene is computed strip by strip
+            file.write(rows, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
+    return Path(path)
+
+
+def band_attrs(raster):
+    """What a Dataset's variables know that a GeoTIFF's bands cannot hold."""
+    if not hasattr(raster, "data_vars"):
+        return {}
+    steps = {name: v.attrs["scale_step"] for name, v in raster.data_vars.items() if "scale_step" in v.attrs}
+    return {"scale_step": steps} | ({"qa": raster["qa"].attrs.get("native", "")} if "qa" in raster else {})
+
+
+def plain(value):
+    """A value as JSON knows it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def write_outlines(outlines, path):
+    """Write outlines as GeoPackage, or whatever the path's ending says; whole or not at all."""
+    with whole_file(path) as temporary:
+        if Path(path).suffix == ".parquet":
+            outlines.to_parquet(temporary)
+        else:
+            outlines.to_file(temporary, layer=Path(path).stem)
+    return Path(path)
+
+
+def write_text(text, path):
+    """Write a text file whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)

@@ -1,0 +1,163 @@
+"""Published numbers and names as data: one row a thing, each with its source."""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.resources import files
+
+from ..errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band of a sensor."""
+
+    native: str  # the sensor's own id, such as B05
+    name: str  # STAC common name
+    center_um: float
+    width_um: float
+    pixel_size_m: float
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A row of `sensors.toml`."""
+
+    long_name: str
+    platforms: tuple[str, ...]
+    aliases: tuple[str, ...]
+    pixel_size_m: float
+    source: str
+    bands: tuple[Band, ...]
+    qa: str = ""  # a key of MASKS
+    product: str = ""  # a key of PRODUCTS, where the sensor's files leave no choice
+    note: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "bands", tuple(Band(**band) for band in self.bands))
+
+    @cached_property
+    def by_native(self):
+        """Bands by native id without padding: `B5`, `B8A`."""
+        return {native_key(band.native): band for band in self.bands}
+
+    @cached_property
+    def by_name(self):
+        """Bands by common name."""
+        return {band.name: band for band in self.bands}
+
+
+@dataclass(frozen=True)
+class Product:
+    """A row of `products.toml`: value = gain * DN + add."""
+
+    level: str  # "sr", "toa" or "kelvin"
+    gain: float
+    add: float
+    nodata: float
+    source: str
+    baseline_offset_dn: float = 0.0  # added to the DN from processing baseline 04.00 on
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A row of `masks.toml`: the flags of a quality layer and which of them hide the ground."""
+
+    long_name: str
+    kind: str  # "bits" or "classes"
+    fill_value: int
+    source: str
+    flags: dict
+    fill: tuple[str, ...] = ()
+    cloud: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()
+    high_confidence: tuple[str, ...] = ()  # two-bit fields that count as cloud at 3
+
+
+@dataclass(frozen=True)
+class MapClass:
+    """A row of `classes.toml`."""
+
+    code: int
+    color: str
+
+
+@dataclass(frozen=True)
+class SpectralIndex:
+    """A row of `indices.toml`."""
+
+    long_name: str
+    formula: str  # arithmetic on common band names
+    source: str  # paper and DOI
+    constants: dict[str, float] = field(default_factory=dict)  # named numbers of the formula, such as L
+    threshold: float | None = None  # a starting point
+    spyndex: tuple[str, ...] = ()  # its names in spyndex's catalogue
+    note: str = ""
+
+    @property
+    def bands(self):
+        """Band names in the formula, in order of appearance."""
+        names = dict.fromkeys(re.findall(r"[A-Za-z_]\w*", self.formula))
+        return [name for name in names if name not in self.constants]
+
+
+BAND_ALIASES = {"swir1": "swir16", "swir2": "swir22", "thermal": "lwir", "rededge": "rededge071"}
+
+NOT_OBSERVED = 255  # the code of a pixel without data in every class map
+
+
+def native_key(name):
+    """A native band id in one spelling: `SR_B5`, `b05` and `B5` are `B5`."""
+    found = re.fullmatch(r"(?:(?:SR|ST|TOA)_)?([A-Z]+?)0*(\d+)([A-Z]?)", name.upper())
+    return "".join(found.groups()) if found else name.upper()
+
+
+def read_table(filename, row_type):
+    """Rows of a TOML file by name; a misspelt or missing field fails here, at import."""
+    rows = tomllib.loads(files(__name__).joinpath(filename).read_text(encoding="utf-8"))
+    return {name: row_type(**row) for name, row in rows.items()}
+
+
+def lookup(table, name, kind):
+    """`table[name]`, or an error that says what the choices are."""
+    if name in table:
+        return table[name]
+    close = get_close_matches(str(name), table, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(table))}.")
+
+
+SENSORS = read_table("sensors.toml", Sensor)
+PRODUCTS = read_table("products.toml", Product)
+MASKS = read_table("masks.toml", Mask)
+CLASSES = read_table("classes.toml", MapClass)
+INDICES = read_table("indices.toml", SpectralIndex)
+
+
+def _sensor_names():
+    names = {}
+    for key, sensor in SENSORS.items():
+        for name in (key.replace("_", "-"), *sensor.aliases, *sensor.platforms):
+            names.setdefault(name, key)  # a platform is its own sensor first, then HLS
+    return names
+
+
+SENSOR_NAMES = _sensor_names()
+
+
+def sensor_key(name):
+    """The key of `SENSORS` for a key, a platform or a family name, such as "landsat-8"."""
+    spelling = re.sub(r"[\s_]+", "-", str(name).strip().lower())
+    return lookup(SENSOR_NAMES, spelling, kind="sensor")
+
+
+def band_name(name, sensor=None):
+    """The common name of a band: native ids need the sensor; aliases and common names do not."""
+    lower = name.lower()
+    if sensor is not None:
+        row = SENSORS[sensor]
+        if native_key(name) in row.by_native:
+            return row.by_native[native_key(name)].name
+    return BAND_ALIASES.get(lower, lower)

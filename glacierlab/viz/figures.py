@@ -1,0 +1,136 @@
+"""Figures in matplotlib, which show in any viewer and offline."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ..tables import CLASSES
+
+COMPOSITES = (("swir16", "nir", "green"), ("nir", "red", "green"), ("red", "green", "blue"), ("nir", "red"))
+OUTLINE, REFERENCE = "#ffd400", "#e8308a"
+MAX_SIDE = 1500  # pixels drawn a side; a larger scene is thinned
+
+
+def false_color(scene, bands=None, stretch=(2, 98)):
+    """A false-color picture (y, x, 3) of a scene, 0 to 1; white where there is no data.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+    bands : three str, optional
+        Red, green and blue of the picture; default swir16, nir, green, where ice is turquoise, or what the
+        scene has.
+    stretch : (low, high)
+        Percentiles of each band that become black and full color.
+    """
+    chosen = bands or next((c for c in COMPOSITES if all(b in scene for b in c)), tuple(scene.data_vars)[:1])
+    chosen = tuple(chosen) + (chosen[-1],) * (3 - len(chosen))
+    step = thinning(scene)
+    picture = []
+    for name in chosen:
+        values = (
+            scene[name].isel(y=slice(None, None, step), x=slice(None, None, step)).values.astype("float32")
+        )
+        seen = values[np.isfinite(values)]
+        low, high = np.percentile(seen, stretch) if seen.size else (0, 1)
+        picture.append(np.clip((values - low) / max(high - low, 1e-6), 0, 1) ** 0.8)
+    picture = np.stack(picture, axis=-1)
+    return np.where(np.isnan(picture).any(axis=-1, keepdims=True), 1.0, picture)
+
+
+def thinning(scene):
+    """Every how manyth pixel is drawn."""
+    return max(1, max(scene.sizes["y"], scene.sizes["x"]) // MAX_SIDE)
+
+
+def extent_km(scene):
+    """(left, right, bottom, top) of the pixels' outer edges [km] from the lower left corner, for imshow."""
+    left, bottom, right, top = scene.rio.bounds()
+    return 0, (right - left) / 1000, 0, (top - bottom) / 1000
+
+
+def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
+    """A scene with outlines on it, axes in km from its lower left corner.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        In a projected CRS.
+    outlines, reference : geopandas.GeoDataFrame, optional
+        Mapped and reference outlines, in any CRS.
+    title : str
+    bands : three str, optional
+        As in `false_color`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    extent = extent_km(scene)
+    width = 9.0
+    figure = Figure(figsize=(width, width * extent[3] / extent[1] * 0.94 + 0.8), layout="constrained")
+    ax = figure.add_subplot()
+    ax.imshow(false_color(scene, bands), extent=extent, interpolation="nearest")
+    legend = []
+    for shown, color, label in ((reference, REFERENCE, "reference"), (outlines, OUTLINE, "mapped")):
+        if shown is not None and len(shown):
+            draw_outlines(ax, shown, scene, color)
+            legend.append(Line2D([], [], color=color, linewidth=2, label=label))
+    ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]", ylabel="north [km]", title=title)
+    if legend:
+        ax.legend(handles=legend[::-1], loc="upper right", framealpha=0.9)
+    return figure
+
+
+def draw_outlines(ax, outlines, scene, color):
+    """Polygon boundaries in km from the scene's lower left corner."""
+    left, bottom, *_ = scene.rio.bounds()
+    local = (
+        outlines.geometry.to_crs(scene.rio.crs.to_wkt())
+        .translate(-left, -bottom)
+        .scale(1e-3, 1e-3, origin=(0, 0))
+    )
+    local.boundary.plot(ax=ax, color=color, linewidth=1.4, aspect=None)
+
+
+def threshold_figure(curve=None, areas=None, recall=None, threshold=None):
+    """Scores or mapped area against the threshold.
+
+    Parameters
+    ----------
+    curve : ThresholdCurve, optional
+        Precision, recall and F1 are drawn, and the stable range.
+    areas : pandas.Series, optional
+        Mapped area [km²] by threshold, on its own axis.
+    recall : pandas.Series, optional
+        Recall alone by threshold, where the reference labels only part of the ice.
+    threshold : float, optional
+        The one that was used.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    ax = figure.add_subplot()
+    lines = []
+    if curve is not None:
+        for name, color in (("precision", "#7a5195"), ("recall", "#ef5675"), ("f1", "#003f5c")):
+            lines += ax.plot(curve.table[name], color=color, label={"f1": "F1"}.get(name, name), linewidth=2)
+        ax.axvspan(*curve.stable, color="#003f5c", alpha=0.08)
+        lines.append(ax.axvline(curve.best, color="#003f5c", linestyle=":", label=f"best {curve.best:g}"))
+    elif recall is not None:
+        lines += ax.plot(recall, color="#ef5675", label="recall inside the reference", linewidth=2)
+    if areas is not None:
+        second = ax.twinx() if lines else ax
+        lines += second.plot(areas, color="#8a8a8a", linestyle="--", label="mapped area")
+        second.set_ylabel("mapped area [km²]")
+        second.set_ylim(0, 1.1 * float(areas.max()) or 1)
+    if threshold is not None:
+        lines.append(ax.axvline(threshold, color=CLASSES["clean_ice"].color, label=f"used {threshold:g}"))
+    if curve is not None or recall is not None:
+        ax.set_ylabel("score")
+    ax.set_xlabel("threshold")
+    ax.grid(alpha=0.3)
+    ax.legend(handles=lines, loc="lower right", fontsize=9)
+    return figure
