@@ -262,8 +262,8 @@ def check_saturation(scene, looked_at):
 def check_above_one(scene, looked_at):
     if scene.attrs.get("radiometry") == "dn":
         return "unknown", "digital numbers", ""
-    above = {name: float((seen(looked_at, name) > 1).mean()) for name in looked_at.data_vars}
-    found = {name: share for name, share in above.items() if share > 0.0005}
+    above = {name: seen(looked_at, name) > 1 for name in looked_at.data_vars}
+    found = {name: float(high.mean()) for name, high in above.items() if high.size and high.mean() > 0.0005}
     evidence = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
     return (
         "ok",
@@ -290,14 +290,16 @@ def check_gaps(scene, looked_at):
 
 
 def outer_nodata(missing):
-    """Missing pixels that reach the image's edge along their row and their column."""
+    """Missing pixels with no data on one side of them both along their row and along their column."""
     present = ~missing
-    rows = (
-        np.logical_or.accumulate(present, axis=1)
-        & np.logical_or.accumulate(present[:, ::-1], axis=1)[:, ::-1]
-    )
-    columns = np.logical_or.accumulate(present) & np.logical_or.accumulate(present[::-1])[::-1]
-    return missing & ~(rows & columns)
+    left_and_right = np.logical_or.accumulate(present, axis=1) & from_the_end(present, axis=1)
+    above_and_below = np.logical_or.accumulate(present, axis=0) & from_the_end(present, axis=0)
+    return missing & ~(left_and_right | above_and_below)
+
+
+def from_the_end(present, axis):
+    """Whether anything is present from here to the end of the axis."""
+    return np.flip(np.logical_or.accumulate(np.flip(present, axis), axis), axis)
 
 
 def check_sun(scene, looked_at):

@@ -157,13 +157,11 @@ def whole_range(ranges):
 
 
 def histogram(block, span):
-    """Pixels in `BINS` equal bins over the span."""
-    low, high = span
-    return (
-        np.histogram(finite(block), np.linspace(low, high, BINS + 1))[0]
-        if high > low
-        else np.zeros(BINS, int)
-    )
+    """Pixels in `BINS` equal bins over the span; all in the first where the span is one value."""
+    values, (low, high) = finite(block), span
+    if not high > low:
+        return np.bincount(np.zeros(values.size, int), minlength=BINS)
+    return np.histogram(values, np.linspace(low, high, BINS + 1))[0]
 
 
 def otsu_of_histogram(counts, span):

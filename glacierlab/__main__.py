@@ -1,0 +1,5 @@
+"""`python -m glacierlab`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,204 @@
+"""The command line as people use it: real processes, their exit codes, their files."""
+
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+import glacierlab as gl
+from glacierlab.cli import main
+from glacierlab.io.write import write_raster
+
+FILES = {"scene.tif", "class_map.tif", "outlines.gpkg", "areas.csv", "map.png", "report.html"}
+
+
+def run(*arguments, cwd=None, **environment):
+    """`glacierlab ...` as a process of its own."""
+    command = [sys.executable, "-m", "glacierlab", *map(str, arguments)]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=120, check=False)
+
+
+@pytest.fixture
+def cli(capsys):
+    """`glacierlab ...` in this process: exit code, stdout, stderr."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return call
+
+
+@pytest.fixture
+def scene_file(made, tmp_path):
+    return write_raster(made.drop_vars("truth"), tmp_path / "scene.tif")
+
+
+def test_demo_tells_the_whole_story(tmp_path):
+    done = run(
+        "demo", "-o", "out", cwd=tmp_path, http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9"
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    outlines = gpd.read_file(tmp_path / "out/outlines.gpkg")
+    areas = pd.read_csv(tmp_path / "out/areas.csv")
+    assert areas.area_km2.sum() == pytest.approx(outlines.area_km2.sum())
+    assert f"{outlines.area_km2.sum():.2f} km²" in done.stdout
+    with rasterio.open(tmp_path / "out/class_map.tif") as codes:
+        assert (codes.read(1) == 1).sum() == outlines.pixels.sum()
+
+
+def test_demo_on_the_real_scene(data, tmp_path):
+    done = run("demo", "--sample", "athabasca", "-o", tmp_path / "out", GLACIERLAB_DATA=str(data))
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "labels only part of the ice" in page
+    assert "precision</th>" not in page
+
+
+def test_demo_may_be_repeated(cli, tmp_path):
+    for seed in (1, 2):
+        code, out, _ = cli("demo", "-o", tmp_path / "out", "--seed", seed)
+        assert code == 0
+    assert f"seed {seed}" in out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_map_and_score_a_file(cli, made, scene_file, tmp_path):
+    code, out, _ = cli("map", scene_file, "-t", "otsu", "-o", tmp_path / "out")
+    assert code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    write_raster(made["truth"], tmp_path / "truth.tif")
+    code, out, _ = cli("score", tmp_path / "out/class_map.tif", tmp_path / "truth.tif", "--csv")
+    assert code == 0
+    printed = pd.read_csv(StringIO(out), index_col=0)
+    mask = made.glacier.map_glaciers(value="otsu")
+    assert printed.f1["glacier"] == pytest.approx(gl.score(mask, made["truth"]).f1["glacier"])
+
+
+def test_map_against_outlines(cli, data, tmp_path):
+    reference = data / "athabasca/athabasca_outline.shp"
+    code, out, _ = cli(
+        "map", data / "athabasca", "-l", "ndsi", "--reference", reference, "--partial", "-o", tmp_path / "out"
+    )
+    assert code == 0
+    assert float(re.search(r"([\d.]+) km²", out)[1]) == pytest.approx(26, abs=2)
+
+
+def test_map_of_a_large_scene_is_lazy(cli, scene_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("glacierlab.cli.LARGE", 100)
+    monkeypatch.setattr("glacierlab.cli.CHUNK", 64)
+    code, _, _ = cli("map", scene_file, "-o", tmp_path / "lazy")
+    assert code == 0
+    monkeypatch.setattr("glacierlab.cli.LARGE", 10**9)
+    cli("map", scene_file, "-o", tmp_path / "eager")
+    for name in ("scene.tif", "class_map.tif"):
+        with (
+            rasterio.open(tmp_path / "lazy" / name) as lazy,
+            rasterio.open(tmp_path / "eager" / name) as eager,
+        ):
+            np.testing.assert_array_equal(lazy.read(), eager.read())
+
+
+def test_doctor(cli, scene_file):
+    code, out, _ = cli("doctor", scene_file)
+    assert code == 0
+    assert re.search(r"CRS +ok +EPSG:32645", out)
+
+
+def test_doctor_fails_an_ill_scene(cli, made, tmp_path):
+    write_raster(made.drop_vars("truth").assign(swir16=made.swir16 * 0.01), tmp_path / "ill.tif")
+    code, out, _ = cli("doctor", tmp_path / "ill.tif")
+    assert code == 1
+    assert "cirrus" in out
+
+
+def test_sample_list(cli):
+    code, out, _ = cli("sample")
+    assert code == 0
+    assert "athabasca" in out
+
+
+@pytest.mark.parametrize("command", ["demo", "doctor", "sample", "map", "score"])
+def test_help(cli, command):
+    code, out, _ = cli(command, "--help")
+    assert code == 0
+    assert out.startswith("Usage: ")
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = run("doctor", tmp_path / "gone.tif", "--debug")
+    assert "Traceback" in done.stderr
+
+
+BAD = {
+    "no such file": (["doctor", "gone.tif"], "gone.tif does not exist"),
+    "empty folder": (["map", "empty"], "holds no scene"),
+    "text as tif": (["map", "text.tif"], "cannot be read as a raster"),
+    "cut short": (["map", "cut.tif"], "damaged or cut short"),
+    "unknown sensor": (["doctor", "scene.tif", "--sensor", "landsat-99"], "Unknown sensor 'landsat-99'"),
+    "unknown layer": (["map", "scene.tif", "-l", "ndxi"], "Unknown index 'ndxi'"),
+    "missing band": (["map", "scene.tif", "-l", "red/lwir"], "'lwir'"),
+    "no threshold": (["map", "scene.tif", "-l", "nir"], "has no published threshold"),
+    "no number": (["map", "scene.tif", "-t", "high"], "'high' is no number"),
+    "not writable": (["map", "scene.tif", "-o", "text.tif/out"], "cannot be written"),
+    "no reference": (["score", "truth.tif", "gone.gpkg"], "does not exist"),
+    "no overlap": (["score", "truth.tif", "far.gpkg"], "do not overlap"),
+    "other grid": (["score", "truth.tif", "small.tif"], "Different grids"),
+    "scene as map": (["score", "scene.tif", "truth.tif"], "a class map has one"),
+    "missing argument": (["map"], "Missing argument"),
+    "unknown sample": (["sample", "athabaska"], "Did you mean 'athabasca'"),
+    "unknown command": (["mapp", "scene.tif"], "No such command"),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_folder(tmp_path_factory, _made):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "empty").mkdir()
+    (folder / "text.tif").write_text("not a raster")
+    scene = write_raster(_made.drop_vars("truth"), folder / "scene.tif")
+    (folder / "cut.tif").write_bytes(scene.read_bytes()[:60_000])
+    write_raster(_made["truth"], folder / "truth.tif")
+    write_raster(_made["truth"].isel(y=slice(0, 30)), folder / "small.tif")
+    far = gl.vectorize(_made["truth"])
+    far.set_geometry(far.translate(1e6)).to_file(folder / "far.gpkg")
+    return folder
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_2(cli, bad_folder, case, monkeypatch):
+    arguments, message = BAD[case]
+    monkeypatch.chdir(bad_folder)
+    before = sorted(bad_folder.rglob("*"))
+    code, _, err = cli(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1, err
+    left = [path for path in sorted(bad_folder.rglob("*")) if path not in before]
+    assert [path for path in left if path.name != "glacierlab-map"] == []
+
+
+def test_disk_full_leaves_nothing_half_written(cli, scene_file, tmp_path, monkeypatch):
+    cli("map", scene_file, "-o", tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def no_space(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("geopandas.GeoDataFrame.to_file", no_space)
+    code, _, err = cli("map", scene_file, "-t", "3", "-o", tmp_path / "out")
+    assert code == 2
+    assert "No space left on device" in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
