@@ -1,0 +1,10 @@
+"""Makes the pictures of README and notebooks: `python docs/images/make.py`."""
+
+from pathlib import Path
+
+import glacierlab as gl
+
+scene = gl.sample("athabasca")  # NASA HLS, through SatRbedo
+outlines = gl.map_glaciers(scene).glacier.outlines()
+figure = gl.viz.scene_figure(scene, outlines, title="Athabasca Glacier, 16 August 2020")
+figure.savefig(Path(__file__).with_name("athabasca.png"), dpi=80)
