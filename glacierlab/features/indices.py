@@ -23,22 +23,19 @@ def guarded(formula):
     """The formula, NaN where it is not defined: a normalised difference also where both bands are <= 0."""
     if found := NORMALIZED_DIFFERENCE.fullmatch(formula):
         a, b = found.groups()
-        undefined = f"(({a} <= 0) & ({b} <= 0)) | (abs({a} + {b}) < {SMALLEST_DENOMINATOR})"
-        return f"where({undefined}, nan, {formula})"
-    return formula
+        return f"where((({a} <= 0) & ({b} <= 0)) | (abs({a} + {b}) < least), nan, {formula})"
+    return f"where(abs({formula}) < inf, {formula}, nan)"
 
 
 def evaluate(formula, bands, constants=None):
-    """A table's formula on arrays, in one pass and NaN-safe: xarray in, xarray out, lazy if the bands are."""
-    names = {**(constants or {}), "nan": np.nan}
-    formula = guarded(formula)
+    """A formula on float32 bands, in one pass: xarray in, xarray out, lazy if the bands are."""
+    numbers = {"nan": np.nan, "inf": np.inf, "least": SMALLEST_DENOMINATOR, **(constants or {})}
+    numbers = {name: np.float32(value) for name, value in numbers.items()}  # a double would widen all
 
     def kernel(*arrays):
         out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), np.float32)
-        local = dict(zip(bands, arrays, strict=True)) | names
-        numexpr.evaluate(formula, local, global_dict={}, out=out, casting="same_kind")
-        out[np.isinf(out)] = np.nan  # a denominator of exactly 0
-        return out
+        local = dict(zip(bands, arrays, strict=True)) | numbers
+        return numexpr.evaluate(formula, local, global_dict={}, out=out, casting="same_kind")
 
     return xr.apply_ufunc(kernel, *bands.values(), dask="parallelized", output_dtypes=[np.float32])
 
@@ -93,7 +90,7 @@ def index(scene, name):
     row = find_index(name)
     bands = require_bands(scene, row.bands, needed_by=name)
     require_reflectance(scene, needed_by=name)
-    values = evaluate(row.formula, bands, row.constants)
+    values = evaluate(guarded(row.formula), bands, row.constants)
     kind = "normalized_difference" if NORMALIZED_DIFFERENCE.fullmatch(row.formula) else "index"
     attrs = {
         "long_name": row.long_name,
@@ -142,7 +139,7 @@ def ratio(scene, numerator, denominator, floor=None):
     if floor is None:
         floor = bottom.attrs.get("scale_step", 1.0 if radiometry == "dn" else 1e-4)
     floored = "top / where(bottom < least, least, bottom)"
-    values = evaluate(floored, dict(top=top, bottom=bottom), dict(least=float(floor)))
+    values = evaluate(floored, dict(top=top, bottom=bottom), dict(least=floor))
     attrs = {"long_name": f"{numerator} / {denominator}", "units": "1", "kind": "ratio", "floor": floor}
     return values.rename(f"{numerator}_{denominator}_ratio").assign_attrs(attrs, radiometry=radiometry)
 

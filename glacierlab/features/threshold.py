@@ -96,9 +96,10 @@ def threshold(image, value="otsu"):
 
 
 def exceeds(values, number):
-    """Class codes (uint8) of values (..., y, x) and a threshold."""
-    above = np.where(np.isnan(values), NOT_OBSERVED, values > values.dtype.type(number))
-    return above.astype(np.uint8)  # glacier is 1
+    """Class codes (uint8) of float values (..., y, x) and a threshold: 0, 1, or 255 for NaN."""
+    codes = (values > values.dtype.type(number)).view(np.uint8)  # glacier is 1
+    np.copyto(codes, np.uint8(NOT_OBSERVED), where=np.isnan(values))
+    return codes
 
 
 def mask_attrs(names=("background", "glacier")):

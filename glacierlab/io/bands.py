@@ -171,8 +171,8 @@ def open_bands(sources, *, resolution=None, chunks=None, keep_dn=False, mixed_pi
     variables = {name: (("y", "x"), v.data, v.attrs) for name, v in variables.items()}
     scene = xr.Dataset(variables, coords={"y": y, "x": x})
     if grid.crs is not None:
-        scene = scene.rio.write_crs(grid.crs.to_wkt())
-    return scene.rio.write_transform(grid.affine)
+        scene.rio.write_crs(grid.crs.to_wkt(), inplace=True)
+    return scene.rio.write_transform(grid.affine, inplace=True)
 
 
 def grid_coordinates(grid):

@@ -2,12 +2,12 @@
 
 from numbers import Number
 
-import numexpr
 import numpy as np
 import xarray as xr
 
 from ..errors import RadiometryError
 
+CACHED_PIXELS = 2**16
 AS_THEY_ARE = {
     "gain": 1.0,
     "add": 0.0,
@@ -16,14 +16,17 @@ AS_THEY_ARE = {
 
 
 def decode(stored, nodata=None, gain=1.0, add=0.0):
-    """`gain * stored + add` as float32, NaN where `stored` is `nodata`; NumPy in and out, one pass."""
-    value = "stored" if (gain, add) == (1.0, 0.0) else "stored * gain + add"
-    names = dict(stored=stored, gain=gain, add=add)
-    if nodata is not None and not np.isnan(nodata):
-        value = f"where(stored == nodata, nan, {value})"
-        names.update(nodata=stored.dtype.type(nodata), nan=np.nan)
+    """`gain * stored + add` as float32, NaN where `stored` (..., y, x) is `nodata`; NumPy in and out."""
     out = np.empty(stored.shape, np.float32)
-    return numexpr.evaluate(value, names, global_dict={}, out=out, casting="unsafe")
+    rows = max(1, CACHED_PIXELS // stored.shape[-1])
+    for top in range(0, stored.shape[-2], rows):  # strips that stay in the processor's cache
+        strip, part = stored[..., top : top + rows, :], out[..., top : top + rows, :]
+        np.multiply(strip, np.float32(gain), out=part, casting="same_kind")
+        if add:
+            part += np.float32(add)
+        if nodata is not None and not np.isnan(nodata):
+            np.copyto(part, np.float32(np.nan), where=strip == stored.dtype.type(nodata))
+    return out
 
 
 def brightness_temperature(radiance, k1, k2):
