@@ -18,6 +18,7 @@ _WHERE = {  # public name → the module that holds it
     "index": "features.indices",
     "map_glaciers": "mapping",
     "open_inventory": "io.inventory",
+    "open_map": "io.maps",
     "open_scene": "io.scene",
     "ratio": "features.indices",
     "sample": "io.samples",
@@ -28,6 +29,8 @@ _WHERE = {  # public name → the module that holds it
     "valid_mask": "quality",
     "vectorize": "outlines",
     "write_folder": "report",
+    "write_outlines": "io.write",
+    "write_raster": "io.write",
     "write_report": "report",
 }
 _PARTS = ("errors", "features", "io", "outlines", "scores", "synthetic", "tables", "teach", "viz")

@@ -18,6 +18,7 @@ from .io.write import whole_folder, write_outlines, write_raster, write_text
 from .outlines import vectorize
 from .quality import check
 from .scores import score
+from .tables import SENSORS
 from .viz import scene_figure, threshold_figure
 
 VERSIONS_OF = ("glacierlab", "xarray", "numpy", "rasterio", "geopandas", "shapely", "scikit-image")
@@ -102,7 +103,7 @@ def write_report(path, scene, prediction, outlines, *, reference=None, title="Gl
         files(__package__).joinpath("pages/report.html").read_text(encoding="utf-8")
     )
     page = template.render(
-        title=title,
+        title=title[:1].upper() + title[1:],
         synthetic=is_synthetic(scene),
         area_km2=float(outlines.area_km2.sum()),
         outlines=outlines.head(SHOWN_OUTLINES).drop(columns="geometry").to_dict("records"),
@@ -161,7 +162,7 @@ def curve_figure(scene, prediction, reference):
 def sweep_around(used, kind):
     """Thresholds to draw around the one used."""
     if kind == "ratio":
-        return np.round(np.linspace(0.5, max(4.0, 2 * used), 36), 3)
+        return np.round(np.linspace(0.5, max(10.0, 2 * used), 39), 3)
     return np.round(np.linspace(used - 0.4, used + 0.4, 33), 4)
 
 
@@ -189,8 +190,8 @@ def provenance(scene, prediction, reference):
     code = crs.to_epsg()
     facts = {
         "scene": scene.attrs.get("title", "?"),
-        "date": scene.attrs.get("datetime", "unknown"),
-        "sensor": scene.attrs.get("sensor", "unknown"),
+        "date": scene.attrs.get("datetime", "unknown date")[:10],
+        "sensor": SENSORS[sensor].long_name if (sensor := scene.attrs.get("sensor")) in SENSORS else "unknown sensor",
         "radiometry": {"sr": "surface reflectance", "toa": "top-of-atmosphere reflectance"}.get(
             scene.attrs.get("radiometry"), scene.attrs.get("radiometry", "unknown")
         ),

@@ -7,9 +7,10 @@ import numpy as np
 
 from .features.threshold import best_threshold
 from .scores import burn, score
-from .tables import band_name, lookup, read_table
+from .tables import NOT_OBSERVED, band_name, lookup, read_table
 
 EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding
+HEADS = {True: "Right.", False: "Not yet."}
 COLORS = {True: "#2e9e5b", False: "#e08e0b"}
 
 
@@ -24,12 +25,11 @@ class Verdict:
         return self.right
 
     def __repr__(self):
-        return f"{'Right.' if self.right else 'Not yet.'} {self.text}"
+        return f"{HEADS[self.right]} {self.text}"
 
     def _repr_html_(self):
         style = f"border-left: 5px solid {COLORS[self.right]}; padding: 0.4em 0.8em"
-        head, text = repr(self).split(". ", 1)
-        return f'<div style="{style}"><b>{head}.</b> {escape(text)}</div>'
+        return f'<div style="{style}"><b>{HEADS[self.right]}</b> {escape(self.text)}</div>'
 
 
 def check(exercise, answer, *given):
@@ -65,8 +65,8 @@ def darkest_band(answer, bands, reference):
     """The band (a name) with the lowest median reflectance inside the reference."""
     if not isinstance(answer, str):
         return "type", {}
-    inside = bands.where(burn(reference, bands.to_array()[0])).median()
-    percent = {name: 100 * value.item() for name, value in inside.items()}
+    ice = bands.where(burn(reference, bands.to_array()[0]))
+    percent = {name: 100 * value.item() for name, value in ice.median().items()}
     band, brightest = band_name(answer), max(percent, key=percent.get)
     if band not in percent:
         return "unknown", dict(band=answer, choices=", ".join(percent))
@@ -79,19 +79,21 @@ def ndsi_threshold(answer, ndsi, reference):
     number = as_number(answer)
     if number is None:
         return "type", {}
-    low, high = best_threshold(ndsi, reference, np.linspace(0, 1, 101)).stable
+    curve = best_threshold(ndsi, reference, np.linspace(0, 1, 101))
+    low, high = curve.stable
     finding = "low" if number < low else "high" if number > high else "right"
-    return finding, dict(number=number, low=low, high=high)
+    return finding, dict(number=number, low=low, high=high, tolerance=curve.tolerance)
 
 
 def better_outlines(answer, lesson_map, reference):
     """Outlines (a GeoDataFrame) with a higher F1 than the lesson's map."""
     if not hasattr(answer, "geometry"):
         return "type", {}
-    maps = dict(f1=burn(answer, lesson_map), f1_lesson=lesson_map)
-    facts = {name: score(each, reference, boundary=False).f1.item() for name, each in maps.items()}
-    gain = facts["f1"] - facts["f1_lesson"]
-    return "right" if gain > 0 else "worse" if gain < 0 else "same", facts
+    seen = lesson_map != NOT_OBSERVED
+    f1 = lambda each: score(each, reference, region=seen, boundary=False).f1.item()
+    yours, ours = f1(burn(answer, lesson_map)), f1(lesson_map)
+    finding = "right" if yours > ours else "worse" if yours < ours else "same"
+    return finding, dict(f1=yours, f1_lesson=ours)
 
 
 def as_number(answer):

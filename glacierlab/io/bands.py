@@ -4,14 +4,16 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import dask.array
 import numpy as np
 import rasterio
-import rioxarray
+import rioxarray  # noqa: F401  registers .rio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from ..errors import GridError, SceneError
 from .radiometry import apply_decode, physical_attrs
@@ -28,6 +30,7 @@ class BandFile:
     kind: str = "reflective"  # "thermal", "flags" and "layer" (elevation) are never reflectance
     nodata: float | None = None  # where the file does not say
     scale: dict = field(default_factory=dict)  # gain, add, k1, k2; empty where nothing says
+    dtype: str = ""  # of flags that the file holds as another type
 
     @property
     def where(self):
@@ -45,20 +48,23 @@ class SceneFiles:
 
 
 def read_grid(source):
-    """The file's GeoBox (shape, transform, CRS) and nodata."""
+    """The file's GeoBox (shape, transform, CRS), nodata and dtype."""
     try:
         with rasterio.open(source.path) as file:
             if source.index > file.count:
                 raise SceneError(f"{source.path} has {file.count} bands; band {source.index} was asked for.")
-            crs = file.crs
-            return GeoBox(file.shape, file.transform, crs.to_wkt() if crs else None), file.nodata
+            box = GeoBox(file.shape, file.transform, file.crs.to_wkt() if file.crs else None)
+            nodata, dtype = file.nodata, file.dtypes[source.index - 1]
     except RasterioError as error:
         raise SceneError(f"{source.path} cannot be read as a raster: {one_line(error)}") from error
+    if abs(box.affine.b) + abs(box.affine.d) > 1e-6 * pixel_size(box):
+        raise GridError(f"{source.path} is a rotated image: warp it north up first (gdalwarp).")
+    return box, source.nodata if nodata is None else nodata, np.dtype(dtype)
 
 
 def one_line(error):
-    """An error's message without line breaks."""
-    return " ".join(str(error).split())
+    """An error's message without line breaks; its cause's where it has one."""
+    return " ".join(str(error.__cause__ or error).split())
 
 
 def same_projection(first, second):
@@ -85,9 +91,10 @@ def common_grid(grids, resolution, mixed_pixels):
                 f"another {crs_name(finest.crs)}. Reproject them to one CRS first."
             )
     if resolution is not None:
-        return (
-            finest if math.isclose(pixel_size(finest), resolution) else finest.zoom_to(resolution=resolution)
-        )
+        if not resolution > 0:
+            raise GridError(f"resolution={resolution} is no pixel size: give a positive number.")
+        own = [box for box in boxes if math.isclose(pixel_size(box), resolution)]
+        return own[0] if own else finest.zoom_to(resolution=resolution)
     other = [name for name in names if not same_pixels(grids[name], finest)]
     if other and not mixed_pixels:
         sizes = {name: f"{grids[name].shape[0]} x {grids[name].shape[1]}" for name in names}
@@ -124,30 +131,31 @@ def resampling(source, own, grid):
     return Resampling.average if pixel_size(grid) > 1.001 * pixel_size(own) else Resampling.bilinear
 
 
-def read_stored(source, own, grid, nodata, chunks):
-    """The stored numbers (y, x) on the grid; lazy with `chunks`."""
-    with rasterio.open(source.path) as file:
-        if same_pixels(own, grid):
-            opened = source.path
-        else:
-            opened = WarpedVRT(
-                file,
-                crs=file.crs,
-                transform=grid.affine,
-                height=grid.shape[0],
-                width=grid.shape[1],
-                resampling=resampling(source, own, grid),
-                src_nodata=nodata,
-                nodata=nodata,
-            )
-        try:
-            array = rioxarray.open_rasterio(
-                opened, chunks=chunks, lock=False if chunks else None, cache=False
-            )
-            array = array.sel(band=source.index, drop=True)
-            return array if chunks else array.load()
-        except (RasterioError, OSError) as error:
-            raise SceneError(f"{source.where} is damaged or cut short: {one_line(error)}") from error
+def read_stored(source, own, grid, nodata, window=None):
+    """The stored numbers (y, x) of the grid, or of a window of it."""
+    try:
+        with rasterio.open(source.path) as file:
+            if same_pixels(own, grid):
+                return file.read(source.index, window=window)
+            warp = dict(crs=file.crs, transform=grid.affine, height=grid.shape[0], width=grid.shape[1])
+            warp |= dict(resampling=resampling(source, own, grid), src_nodata=nodata, nodata=nodata)
+            with WarpedVRT(file, **warp) as warped:
+                return warped.read(source.index, window=window)
+    except RasterioError as error:
+        raise SceneError(f"{source.where} is damaged or cut short: {one_line(error)}") from error
+
+
+def read_lazily(source, own, grid, nodata, dtype, chunks):
+    """The same as a dask array; `chunks` as xarray takes them."""
+    if isinstance(chunks, dict):
+        chunks = tuple(chunks.get(dim, -1) for dim in ("y", "x"))
+    chunks = dask.array.core.normalize_chunks(chunks, grid.shape, dtype=dtype)
+
+    def read_block(block_info):
+        window = Window.from_slices(*block_info[None]["array-location"])
+        return read_stored(source, own, grid, nodata, window)
+
+    return dask.array.map_blocks(read_block, chunks=chunks, dtype=dtype, meta=np.empty((0, 0), dtype))
 
 
 def open_bands(sources, *, resolution=None, chunks=None, keep_dn=False, mixed_pixels=False):
@@ -157,18 +165,19 @@ def open_bands(sources, *, resolution=None, chunks=None, keep_dn=False, mixed_pi
     numbers and each band remembers its scale in its attributes.
     """
     found = {source.name: read_grid(source) for source in sources}
-    grid = common_grid({name: box for name, (box, _) in found.items()}, resolution, mixed_pixels)
+    grid = common_grid({name: box for name, (box, *_) in found.items()}, resolution, mixed_pixels)
 
     def open_one(source):
-        own, nodata = found[source.name]
-        nodata = source.nodata if nodata is None else nodata
-        stored = read_stored(source, own, grid, nodata, chunks)
-        return source.name, decoded(source, stored, nodata, keep_dn)
+        own, nodata, dtype = found[source.name]
+        if chunks is None:
+            stored = read_stored(source, own, grid, nodata)
+        else:
+            stored = read_lazily(source, own, grid, nodata, dtype, chunks)
+        return source.name, decoded(source, xr.DataArray(stored, dims=("y", "x")), nodata, keep_dn)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         variables = dict(pool.map(open_one, sources))
     y, x = grid_coordinates(grid)
-    variables = {name: (("y", "x"), v.data, v.attrs) for name, v in variables.items()}
     scene = xr.Dataset(variables, coords={"y": y, "x": x})
     if grid.crs is not None:
         scene.rio.write_crs(grid.crs.to_wkt(), inplace=True)
@@ -186,9 +195,10 @@ def decoded(source, stored, nodata, keep_dn):
     """A variable with its attributes from stored numbers."""
     attrs = {"native": source.native, "kind": source.kind} if source.native else {"kind": source.kind}
     if source.kind == "flags":
-        return stored.assign_attrs({}).pipe(with_attrs, attrs)
+        return with_attrs(stored.astype(source.dtype or stored.dtype, copy=False), attrs)
     if source.kind == "layer":
-        return with_attrs(apply_decode(stored, source.scale, nodata), attrs | {"units": "m"})
+        units = {"units": "m"} if source.name == "elevation" else {}
+        return with_attrs(apply_decode(stored, source.scale, nodata), attrs | units)
     if keep_dn or not source.scale:
         return with_attrs(apply_decode(stored, {}, nodata), attrs | source.scale | {"units": "DN"})
     value = apply_decode(stored, source.scale, nodata)

@@ -1,10 +1,8 @@
 """Class maps and masks from files."""
 
-import numpy as np
-
 from ..errors import SceneError
 from ..tables import NOT_OBSERVED
-from .bands import BandFile, read_grid, read_stored
+from .bands import BandFile, open_bands, read_grid
 from .files import open_tags, own_attrs
 
 
@@ -31,9 +29,11 @@ def open_map(path, chunks=None):
     if count != 1:
         raise SceneError(f"{path} has {count} bands; a class map has one.")
     source = BandFile("class_map", str(path), kind="flags")
-    grid, nodata = read_grid(source)
-    stored = read_stored(source, grid, grid, nodata, chunks)
-    observed = stored.notnull() if nodata is None or np.isnan(nodata) else stored != nodata
+    _, nodata, _ = read_grid(source)
+    stored = open_bands([source], chunks=chunks)["class_map"]
+    observed = stored.notnull()
+    if nodata is not None:
+        observed &= stored != nodata
     if chunks is None and bool(
         ((stored < 0) | (stored > NOT_OBSERVED) | (stored % 1 != 0)).where(observed, 0).any()
     ):

@@ -1,5 +1,6 @@
 """From stored numbers to reflectance, exactly once."""
 
+import math
 from numbers import Number
 
 import numpy as np
@@ -13,19 +14,35 @@ AS_THEY_ARE = {
     "add": 0.0,
     "step": 1e-4,
 }  # of reflectance stored as such; the step is an assumption
+SCALE_KEYS = ("gain", "add", "k1", "k2")
+FLAGS = ("qa", "truth", "class_map")
+LAYERS = ("elevation", "coherence", "phase")
+
+
+def kind_of(name):
+    """What a variable's name makes of it: "reflective", "thermal", "flags" or "layer"."""
+    if name in FLAGS:
+        return "flags"
+    if name in LAYERS:
+        return "layer"
+    return "thermal" if name.startswith("lwir") else "reflective"
 
 
 def decode(stored, nodata=None, gain=1.0, add=0.0):
     """`gain * stored + add` as float32, NaN where `stored` (..., y, x) is `nodata`; NumPy in and out."""
     out = np.empty(stored.shape, np.float32)
     rows = max(1, CACHED_PIXELS // stored.shape[-1])
+    if nodata is not None and math.isnan(nodata):
+        nodata = None
+    elif nodata is not None and stored.dtype.kind in "iu":
+        nodata = int(nodata)  # compared as it is: a number that the type cannot hold is in no pixel
     for top in range(0, stored.shape[-2], rows):  # strips that stay in the processor's cache
         strip, part = stored[..., top : top + rows, :], out[..., top : top + rows, :]
         np.multiply(strip, np.float32(gain), out=part, casting="same_kind")
         if add:
             part += np.float32(add)
-        if nodata is not None and not np.isnan(nodata):
-            np.copyto(part, np.float32(np.nan), where=strip == stored.dtype.type(nodata))
+        if nodata is not None:
+            np.copyto(part, np.float32(np.nan), where=strip == nodata)
     return out
 
 
@@ -54,7 +71,20 @@ def per_band(value, name):
     return value if value is None or isinstance(value, Number) else value.get(name)
 
 
-def to_reflectance(scene, gain=None, offset=0.0, radiometry=None):
+def scale_by_hand(scale, name, gain, offset):
+    """A band's scale with the caller's gain and offset [DN] in place of its own, where there are any."""
+    gain, offset = per_band(gain, name), per_band(offset, name)
+    if gain is None and offset is None:
+        return scale
+    if gain is None and not scale:
+        raise RadiometryError(f"offset= alone does not scale {name!r}: reflectance = gain * (DN + offset).")
+    own = {"gain": 1.0, "add": 0.0} | scale
+    gain = own["gain"] if gain is None else gain
+    offset = own["add"] / own["gain"] if offset is None else offset
+    return {"gain": gain, "add": gain * offset}
+
+
+def to_reflectance(scene, gain=None, offset=None, radiometry=None):
     """Reflectance of a scene that holds digital numbers; a scene of reflectance comes back as it is.
 
     Parameters
@@ -64,7 +94,7 @@ def to_reflectance(scene, gain=None, offset=0.0, radiometry=None):
     gain : float or dict of float, optional
         Reflectance per DN, one number or one a band. Needed where the file did not say.
     offset : float or dict of float, optional
-        Added to the DN before the gain: reflectance = gain * (DN + offset).
+        Added to the DN before the gain: reflectance = gain * (DN + offset); by default what the file said.
     radiometry : {"toa", "sr"}, optional
         What the result is; by default what the file said.
 
@@ -83,20 +113,24 @@ def to_reflectance(scene, gain=None, offset=0.0, radiometry=None):
         return scene
     out = {}
     for name, band in scene.data_vars.items():
-        if band.attrs.get("units") != "DN":
-            continue  # elevation, qa and the like
-        scale = {key: band.attrs[key] for key in ("gain", "add", "k1", "k2") if key in band.attrs}
-        if (given := per_band(gain, name)) is not None:
-            scale = dict(gain=given, add=given * (per_band(offset, name) or 0.0))
+        kind = band.attrs.get("kind", kind_of(name))
+        if band.attrs.get("units", "DN") != "DN" or kind not in ("reflective", "thermal"):
+            continue
+        scale = {key: band.attrs[key] for key in SCALE_KEYS if key in band.attrs}
+        if kind == "reflective":
+            scale = scale_by_hand(scale, name, gain, offset)
+        elif not scale:
+            continue  # no argument makes kelvin of these
         if not scale:
             raise RadiometryError(
                 f"Nothing says how the numbers of {name!r} become reflectance. "
                 "Give gain= (and offset=): reflectance = gain * (DN + offset)."
             )
-        kept = {key: value for key, value in band.attrs.items() if key not in ("gain", "add", "k1", "k2")}
-        out[name] = apply_decode(band, scale).assign_attrs(kept | physical_attrs(band.attrs, scale))
+        kept = {key: value for key, value in band.attrs.items() if key not in SCALE_KEYS}
+        out[name] = apply_decode(band, scale).assign_attrs(kept | physical_attrs(kept, scale))
     scene = scene.assign(out)
-    scene.attrs["radiometry"] = radiometry or scene.attrs.pop("reflectance_radiometry", "unknown")
+    told = scene.attrs.pop("reflectance_radiometry", "unknown")
+    scene.attrs["radiometry"] = radiometry or told
     return scene
 
 

@@ -28,13 +28,22 @@ METADATA = ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml")
 
 def read_safe(listing, offset="metadata"):
     """The `SceneFiles` of a SAFE folder or archive; `offset` as in `open_scene`."""
-    name = next(name for suffix in METADATA for name in listing.find(suffix))
+    name = listing.find(*METADATA)[0]
     level_2 = name.endswith("MSIL2A.xml")
     product = PRODUCTS["sentinel2_l2a" if level_2 else "sentinel2_l1c"]
     meta = parse_xml(listing, name)
     baseline = text_of(meta, "PROCESSING_BASELINE", name)
-    quantification = float(text_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name))
-    offsets = dn_offsets(meta, "BOA_ADD_OFFSET" if level_2 else "RADIO_ADD_OFFSET", baseline, product, offset)
+    try:
+        gain = 1 / float(text_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name))
+        tag = "BOA_ADD_OFFSET" if level_2 else "RADIO_ADD_OFFSET"
+        offsets = dn_offsets(meta, tag, baseline, product, offset)
+        sun = sun_angles(listing)
+    except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+        if isinstance(error, SceneError):
+            raise
+        raise SceneError(
+            f"The metadata of {listing.root} hold a number that is none ({error}). Download it again."
+        ) from error
     sensor = sensor_key(text_of(meta, "SPACECRAFT_NAME", name))
     bands = []
     for native, path in band_paths(listing).items():
@@ -43,18 +52,15 @@ def read_safe(listing, offset="metadata"):
             bands.append(BandFile("qa", path, kind="flags", native="scl", nodata=qa.fill_value))
             continue
         band = SENSORS[sensor].by_native[native]
-        gain = 1 / quantification
         scale = {"gain": gain, "add": gain * offsets[native]}
         bands.append(BandFile(band.name, path, native=band.native, nodata=product.nodata, scale=scale))
-    if not bands:
-        raise SceneError(f"{listing.root} holds {name}, but no band images (.jp2). Download it again.")
     attrs = {
         "sensor": sensor,
         "radiometry": product.level,
         "processing_baseline": baseline,
         "datetime": text_of(meta, "PRODUCT_START_TIME", name)[:19],
         "title": listing.root.name,
-        **sun_angles(listing),
+        **sun,
     }
     return SceneFiles(tuple(bands), attrs, mixed_pixels=True)
 
@@ -76,19 +82,17 @@ def text_of(root, tag, name):
 
 
 def dn_offsets(meta, tag, baseline, product, choice):
-    """DN to add by native band, as the metadata, the processing baseline or the caller says."""
+    """DN to add by native band, as the metadata or the processing baseline says."""
     by_baseline = product.baseline_offset_dn if float(baseline) >= 4.0 else 0.0
     if choice == "baseline":
         return dict.fromkeys(BAND_IDS, by_baseline)
-    if choice != "metadata":
-        return dict.fromkeys(BAND_IDS, float(choice))
     told = {BAND_IDS[int(e.get("band_id"))]: float(e.text) for e in meta.iter() if e.tag.endswith(tag)}
-    if not told and by_baseline:
+    if not told and by_baseline and choice == "metadata":
         warnings.warn(
             f"The metadata have no {tag}, though processing baseline {baseline} implies {by_baseline:g}; "
             "the baseline's is used. Say offset=0 if it was removed already.",
             DataWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return dict.fromkeys(BAND_IDS, by_baseline if not told else 0.0) | told
 
@@ -109,6 +113,7 @@ def sun_angles(listing):
     for name in listing.find("MTD_TL.xml")[:1]:
         for element in parse_xml(listing, name).iter():
             if element.tag.endswith("Mean_Sun_Angle"):
-                zenith, azimuth = element.find("ZENITH_ANGLE"), element.find("AZIMUTH_ANGLE")
-                return {"sun_elevation": 90.0 - float(zenith.text), "sun_azimuth": float(azimuth.text)}
+                zenith = float(text_of(element, "ZENITH_ANGLE", name))
+                azimuth = float(text_of(element, "AZIMUTH_ANGLE", name))
+                return {"sun_elevation": 90.0 - zenith, "sun_azimuth": azimuth}
     return {}

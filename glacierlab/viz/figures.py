@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from ..tables import CLASSES
 
@@ -35,7 +36,8 @@ def false_color(scene, bands=None, stretch=(2, 98)):
         low, high = np.percentile(seen, stretch) if seen.size else (0, 1)
         picture.append(np.clip((values - low) / max(high - low, 1e-6), 0, 1) ** 0.8)
     picture = np.stack(picture, axis=-1)
-    return np.where(np.isnan(picture).any(axis=-1, keepdims=True), 1.0, picture)
+    unseen = np.isnan(picture).any(axis=-1, keepdims=True)
+    return np.where(unseen, 1.0, np.minimum(picture, 0.996))  # pure white means no data alone
 
 
 def thinning(scene):
@@ -70,12 +72,15 @@ def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
     width = 9.0
     figure = Figure(figsize=(width, width * extent[3] / extent[1] * 0.94 + 0.8), layout="constrained")
     ax = figure.add_subplot()
-    ax.imshow(false_color(scene, bands), extent=extent, interpolation="nearest")
+    picture = false_color(scene, bands)
+    ax.imshow(picture, extent=extent, interpolation="nearest")
     legend = []
     for shown, color, label in ((reference, REFERENCE, "reference"), (outlines, OUTLINE, "mapped")):
         if shown is not None and len(shown):
             draw_outlines(ax, shown, scene, color)
             legend.append(Line2D([], [], color=color, linewidth=2, label=label))
+    if (picture == 1).all(axis=-1).any():
+        legend.insert(0, Patch(facecolor="white", edgecolor="gray", label="no data"))
     ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]", ylabel="north [km]", title=title)
     if legend:
         ax.legend(handles=legend[::-1], loc="upper right", framealpha=0.9)
@@ -130,7 +135,8 @@ def threshold_figure(curve=None, areas=None, recall=None, threshold=None):
         lines.append(ax.axvline(threshold, color=CLASSES["clean_ice"].color, label=f"used {threshold:g}"))
     if curve is not None or recall is not None:
         ax.set_ylabel("score")
+        ax.set_ylim(0, 1.02)
     ax.set_xlabel("threshold")
     ax.grid(alpha=0.3)
-    ax.legend(handles=lines, loc="lower right", fontsize=9)
+    figure.legend(handles=lines, loc="outside upper center", ncols=3, fontsize=9, frameon=False)
     return figure

@@ -1,0 +1,35 @@
+"""What the README says works when it is pasted."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import glacierlab as gl
+from glacierlab.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_ten_lines_work(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) <= 10
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["glaciers"].area_km2.sum() > 10
+    assert "kappa" in capsys.readouterr().out
+    assert len(gl.open_inventory("glaciers.gpkg")) == len(names["glaciers"])
+
+
+def test_every_name_and_command_exists():
+    for name in re.findall(r"`gl\.(\w+)", README):
+        assert hasattr(gl, name), name
+    for command in re.findall(r"`(?:\.venv/bin/)?glacierlab (\w+)", README):
+        assert command in main.commands, command
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)]+)\)", README))
+def test_links_lead_somewhere(link):
+    assert (Path(__file__).parents[1] / link).exists()
