@@ -32,10 +32,11 @@ def made_numbers(side):
 def write_scene(folder, stack, **options):
     """An HLS-like folder of one file a band."""
     profile = dict(driver="GTiff", dtype="int16", count=1, height=stack.shape[1], width=stack.shape[2])
+    profile |= dict(tiled=True, blockxsize=512, blockysize=512)
     profile |= dict(crs="EPSG:32645", transform=rasterio.Affine(30, 0, 5e5, 0, -30, 3.1e6), nodata=NODATA)
     for name, values in zip(BANDS, stack, strict=True):
         path = folder / f"HLS.L30.T45RVL.2020229T044500.v2.0.{name}.tif"
-        with rasterio.open(path, "w", tiled=True, blockxsize=512, blockysize=512, **profile, **options) as file:
+        with rasterio.open(path, "w", **profile, **options) as file:
             file.write(values, 1)
 
 
@@ -76,11 +77,12 @@ def main():
             (Path(folder) / kind).mkdir()
             write_scene(Path(folder) / kind, stack, **options)
             assert np.array_equal(by_package(Path(folder) / kind), in_numpy(stack))
-        cases = {f"{kind}, {how}": (kind, n) for kind in kinds for how, n in (("whole", None), ("lazy", 1830))}
+        ways = {"whole": None, "lazy": 1830}  # chunks
+        cases = {f"{kind}, {way}": (Path(folder) / kind, n) for kind in kinds for way, n in ways.items()}
         rounds = []
         for _ in range(3):
             row = {"NumPy, six bands": seconds(in_numpy, stack)}
-            row |= {case: seconds(by_package, Path(folder) / k, chunks) for case, (k, chunks) in cases.items()}
+            row |= {case: seconds(by_package, *arguments) for case, arguments in cases.items()}
             rounds.append(row)
     medians = {case: float(np.median([row[case] for row in rounds])) for case in rounds[0]}
     base = medians["NumPy, six bands"]

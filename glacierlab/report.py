@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 
 from .features.indices import layer
-from .features.threshold import area_curve, best_threshold
+from .features.threshold import area_curve, best_threshold, recall_curve
 from .io.write import whole_folder, write_outlines, write_raster, write_text
 from .outlines import vectorize
 from .quality import check
-from .scores import score
+from .scores import GLACIER_PARTS, score
 from .tables import SENSORS
 from .viz import scene_figure, threshold_figure
 
@@ -129,8 +129,7 @@ def map_picture(scene, outlines, reference, title):
     """The scene with outlines, as PNG bytes."""
     lines = reference.data if reference is not None else None
     if isinstance(lines, xr.DataArray):
-        lines = vectorize(lines)
-        lines = lines[lines["class"].isin(["glacier", "clean_ice", "debris_covered_ice"])]
+        lines = vectorize(lines, classes=["glacier", *GLACIER_PARTS])
     return png(scene_figure(scene, outlines, lines, title))
 
 
@@ -153,16 +152,16 @@ def curve_figure(scene, prediction, reference):
     areas = area_curve(image, grid)
     if reference is None:
         return threshold_figure(areas=areas, threshold=used)
-    curve = best_threshold(image, reference.data, grid)
-    if reference.complete:
-        return threshold_figure(curve, areas, threshold=used)
-    return threshold_figure(areas=areas, recall=curve.table.recall, threshold=used)
+    if not reference.complete:
+        recall = recall_curve(image, reference.data, grid)
+        return threshold_figure(areas=areas, recall=recall, threshold=used)
+    return threshold_figure(best_threshold(image, reference.data, grid), areas, threshold=used)
 
 
 def sweep_around(used, kind):
     """Thresholds to draw around the one used."""
     if kind == "ratio":
-        return np.round(np.linspace(0.5, max(10.0, 2 * used), 39), 3)
+        return np.round(np.linspace(0.5, max(15.0, 2 * used), 59), 3)
     return np.round(np.linspace(used - 0.4, used + 0.4, 33), 4)
 
 
@@ -191,7 +190,9 @@ def provenance(scene, prediction, reference):
     facts = {
         "scene": scene.attrs.get("title", "?"),
         "date": scene.attrs.get("datetime", "unknown date")[:10],
-        "sensor": SENSORS[sensor].long_name if (sensor := scene.attrs.get("sensor")) in SENSORS else "unknown sensor",
+        "sensor": SENSORS[sensor].long_name
+        if (sensor := scene.attrs.get("sensor")) in SENSORS
+        else "unknown sensor",
         "radiometry": {"sr": "surface reflectance", "toa": "top-of-atmosphere reflectance"}.get(
             scene.attrs.get("radiometry"), scene.attrs.get("radiometry", "unknown")
         ),

@@ -5,12 +5,19 @@ import pandas as pd
 import pytest
 import spyndex
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skimage.filters import threshold_li, threshold_otsu
 
 import glacierlab as gl
-from glacierlab.errors import GlacierlabError, GridError, MissingBandError, RadiometryError, UnknownNameError
+from glacierlab.errors import (
+    DataWarning,
+    GlacierlabError,
+    GridError,
+    MissingBandError,
+    RadiometryError,
+    UnknownNameError,
+)
 from glacierlab.features.indices import SPYNDEX_BANDS
 from glacierlab.tables import INDICES
 
@@ -188,14 +195,17 @@ def test_sweep_equals_scoring_each_threshold(labelled):
     assert (curve.table.f1[slice(*curve.stable)] >= curve.table.f1.max() - curve.tolerance).all()
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.integers(3, 40), columns=st.integers(3, 50))
-def test_sweep_does_not_depend_on_chunks(rows, columns):
-    rng = np.random.default_rng(3)
-    truth = xr.DataArray(rng.random((40, 50)) < 0.3, dims=("y", "x"))
-    image = xr.DataArray(rng.uniform(1, 4, (40, 50)).astype("float32"), dims=("y", "x"))
+def test_sweep_does_not_depend_on_chunks(labelled, rows, columns):
+    image, truth = labelled
     whole = gl.best_threshold(image, truth).table
     assert whole.equals(gl.best_threshold(image.chunk({"y": rows, "x": columns}), truth).table)
+
+
+def test_best_at_the_end_of_the_sweep_is_said(labelled):
+    with pytest.warns(DataWarning, match="wider grid="):
+        gl.best_threshold(*labelled, grid=[0.5, 1, 1.5])
 
 
 def test_curve_is_a_threshold(labelled):

@@ -96,7 +96,7 @@ def test_false_color_is_a_picture(made):
 
 def test_figures_need_no_display(made):
     ratio = made.glacier.ratio("red", "swir16")
-    curve = gl.best_threshold(ratio, made["truth"])
+    curve = gl.best_threshold(ratio, made["truth"], range(1, 16))
     for figure in (gl.viz.scene_figure(made, gl.vectorize(made["truth"])), gl.viz.threshold_figure(curve)):
         assert isinstance(figure, Figure)
 

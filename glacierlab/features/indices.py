@@ -141,7 +141,13 @@ def ratio(scene, numerator, denominator, floor=None):
     floored = "top / where(bottom < least, least, bottom)"
     values = evaluate(floored, dict(top=top, bottom=bottom), dict(least=floor))
     attrs = {"long_name": f"{numerator} / {denominator}", "units": "1", "kind": "ratio", "floor": floor}
-    return values.rename(f"{numerator}_{denominator}_ratio").assign_attrs(attrs, radiometry=radiometry)
+    return values.rename(f"{numerator}_{denominator}_ratio").assign_attrs(attrs | carried(scene))
+
+
+def carried(scene):
+    """What a layer keeps of its scene's attributes."""
+    known = {key: scene.attrs[key] for key in ("datetime", "sensor") if key in scene.attrs}
+    return {"radiometry": scene.attrs.get("radiometry", "unknown")} | known
 
 
 def layer(scene, name):

@@ -4,6 +4,7 @@ Otsu 1979, doi:10.1109/TSMC.1979.4310076; Li and Tam 1998, doi:10.1016/S0167-865
 Chen et al. 2022, doi:10.1109/JSTARS.2022.3189277.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import dask
@@ -13,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from dask.graph_manipulation import clone
 
-from ..errors import GlacierlabError, require_same_grid
+from ..errors import DataWarning, GlacierlabError, require_same_grid
 from ..scores import GLACIER_PARTS, burn, scores_from
 from ..tables import CLASSES, NOT_OBSERVED, lookup
 
@@ -90,8 +91,9 @@ def threshold(image, value="otsu"):
     above = xr.apply_ufunc(
         exceeds, image, xr.DataArray(number), dask="parallelized", output_dtypes=[np.uint8]
     )
-    attrs = mask_attrs() | {"threshold": told, "layer": image.attrs.get("long_name", str(image.name))}
-    above.attrs = attrs | radiometry_attr(image)
+    kept = {key: image.attrs[key] for key in ("radiometry", "datetime", "sensor") if key in image.attrs}
+    layer = image.attrs.get("long_name", str(image.name))
+    above.attrs = mask_attrs() | {"threshold": told, "layer": layer} | kept
     return above.rename("class_map")
 
 
@@ -106,11 +108,6 @@ def mask_attrs(names=("background", "glacier")):
     """CF flag attributes of a class map."""
     codes = np.array([CLASSES[name].code for name in names], dtype="uint8")
     return {"long_name": "surface class", "flag_values": codes, "flag_meanings": " ".join(names)}
-
-
-def radiometry_attr(image):
-    """The image's radiometry, if it tells."""
-    return {key: image.attrs[key] for key in ("radiometry",) if key in image.attrs}
 
 
 def check_radiometry(image, curve):
@@ -244,6 +241,11 @@ def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=
     Raises
     ------
     GlacierlabError, GridError
+
+    Warns
+    -----
+    DataWarning
+        The best threshold is the lowest or highest of the sweep.
     """
     grid = np.unique(np.asarray(grid, dtype="float64"))
     observed, glacier = observed_and_glacier(reference, image, region)
@@ -257,6 +259,12 @@ def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=
     table = pd.DataFrame({k: scores[k] for k in ("precision", "recall", "f1", "kappa", "oa")}, index=grid)
     table.index.name = "threshold"
     best = int(np.nanargmax(table.f1.values))
+    if best in (0, len(grid) - 1) and len(grid) > 2:
+        warnings.warn(
+            f"The best F1 is at the end of the sweep ({grid[best]:g}): a wider grid= may hold a better one.",
+            DataWarning,
+            stacklevel=2,
+        )
     good = table.f1.values >= table.f1.values[best] - tolerance
     first = best - int(np.argmin(np.append(good[best::-1], False))) + 1
     last = best + int(np.argmin(np.append(good[best:], False))) - 1
@@ -266,7 +274,14 @@ def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=
     )
 
 
-def observed_and_glacier(reference, image, region):
+def recall_curve(image, reference, grid=CHEN_SWEEP):
+    """Recall by threshold, for a reference that labels only some of the ice."""
+    grid = np.unique(np.asarray(grid, dtype="float64"))
+    missed, found = split(sweep_counts(image, grid, *observed_and_glacier(reference, image))[1])
+    return pd.Series(found / (found + missed), pd.Index(grid, name="threshold"), name="recall")
+
+
+def observed_and_glacier(reference, image, region=None):
     """Where the reference (and the region) says anything, and where it says glacier: two bool arrays."""
     observed = xr.ones_like(image, dtype=bool)
     if hasattr(reference, "geometry"):

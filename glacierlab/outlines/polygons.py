@@ -13,7 +13,7 @@ from ..tables import NOT_OBSERVED
 COLUMNS = ["class", "area_km2", "pixels", "cenlon", "cenlat", "src_date", "geometry"]
 
 
-def vectorize(mask, min_area_km2=0.0):
+def vectorize(mask, classes=None, min_area_km2=0.0):
     """Polygons of every class of a map but background, along the pixel edges.
 
     Parameters
@@ -21,6 +21,8 @@ def vectorize(mask, min_area_km2=0.0):
     mask : xarray.DataArray or xarray.Dataset
         `class_map` (y, x) uint8 with CF flag attributes, in memory or lazy; 0 and 255 get no
         polygon. A Dataset must hold `class_map`.
+    classes : list of str, optional
+        Names of the classes to outline; default all but background.
     min_area_km2 : float
         Leave out smaller polygons; see `outlines.clean` to drop them, and small holes, from the map itself.
 
@@ -44,9 +46,10 @@ def vectorize(mask, min_area_km2=0.0):
     crs = require_crs(mask, "Outlines")
     codes, names = np.asarray(mask.values), class_names(mask)
     rows = []
-    for code in np.unique(codes):
-        if code not in (0, NOT_OBSERVED):
-            rows += [(names.get(int(code), f"class {code}"), *part) for part in parts(codes == code, mask)]
+    for code in set(np.unique(codes).tolist()) - {0, NOT_OBSERVED}:
+        name = names.get(code, f"class {code}")
+        if classes is None or name in classes:
+            rows += [(name, *part) for part in parts(codes == code, mask)]
     outlines = gpd.GeoDataFrame(
         rows, columns=["class", "geometry", "pixels"], geometry="geometry", crs=crs.to_wkt()
     )

@@ -25,6 +25,7 @@ MODEL_EXTENT = 12_000.0  # [m]: a smaller scene shows the same mountains, smalle
 SUBPIXELS = 2  # a pixel mixes 2 x 2 pieces of ground
 MIN_SIDE = 48  # [pixels]
 DIFFUSE_SHARE = 0.25  # of the light at 0.56 µm
+SKY_SLOPE = -1.1  # power of the wavelength: skylight is blue, haze and bright slopes make it whiter
 TRUTH = ("background", "clean_ice", "debris_covered_ice", "glacial_lake")
 
 
@@ -241,7 +242,7 @@ def observe(rng, world, sensor):
             continue
         distance = {name: abs(sentinel2[name].center_um - band.center_um) for name in SPECTRUM}
         nearest = min(distance, key=distance.get)
-        diffuse = DIFFUSE_SHARE * (band.center_um / 0.56) ** -1.3
+        diffuse = DIFFUSE_SHARE * (band.center_um / 0.56) ** SKY_SLOPE
         light = (1 - diffuse) * direct + diffuse * open_sky
         pure = sum(row.reflectance[nearest] * brightness[name] for name, row in ENDMEMBERS.items())
         mixed = pixel_mean(light * pure)
