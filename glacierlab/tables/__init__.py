@@ -121,7 +121,15 @@ def read_table(filename, row_type):
 
 
 def lookup(table, name, kind):
-    """`table[name]`, or an error that says what the choices are."""
+    """`table[name]`, or an error that says what the choices are.
+
+    >>> lookup({"ndsi": 1, "ndwi": 2}, "ndsi", kind="index")
+    1
+    >>> lookup({"ndsi": 1, "ndwi": 2}, "nsdi", kind="index")
+    Traceback (most recent call last):
+    ...
+    glacierlab.errors.UnknownNameError: Unknown index 'nsdi'. Did you mean 'ndsi'? Known: ndsi, ndwi.
+    """
     if name in table:
         return table[name]
     close = get_close_matches(str(name), table, n=1)
@@ -148,13 +156,21 @@ SENSOR_NAMES = _sensor_names()
 
 
 def sensor_key(name):
-    """The key of `SENSORS` for a key, a platform or a family name, such as "landsat-8"."""
+    """The key of `SENSORS` for a key, a platform or a family name.
+
+    >>> sensor_key("landsat-8"), sensor_key("Sentinel-2"), sensor_key("hls_l30")
+    ('landsat_oli', 'sentinel2_msi', 'hls_l30')
+    """
     spelling = re.sub(r"[\s_]+", "-", str(name).strip().lower())
     return lookup(SENSOR_NAMES, spelling, kind="sensor")
 
 
 def band_name(name, sensor=None):
-    """The common name of a band: native ids need the sensor; aliases and common names do not."""
+    """The common name of a band: native ids need the sensor; aliases and common names do not.
+
+    >>> band_name("SR_B5", "landsat_oli"), band_name("B8A", "sentinel2_msi"), band_name("swir1")
+    ('nir', 'nir08', 'swir16')
+    """
     lower = name.lower()
     if sensor is not None:
         row = SENSORS[sensor]
