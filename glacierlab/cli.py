@@ -159,6 +159,8 @@ def map_command(
     path, layer_name, value, blue_above, size, min_area_km2, reference, partial, output, **options
 ):
     """Map glaciers in a scene by a threshold; writes rasters, outlines, areas, a picture and a report."""
+    from tqdm.dask import TqdmCallback
+
     from .mapping import map_glaciers
     from .report import Reference, write_folder
 
@@ -169,7 +171,9 @@ def map_command(
         value = number(value, "--threshold")
     prediction = map_glaciers(
         scene, layer_name, value, blue_above=blue_above, size=size, min_area_km2=min_area_km2
-    ).compute()
+    )
+    with TqdmCallback(desc="mapping", leave=False, disable=None):  # a lazy scene is computed here
+        prediction = prediction.compute()
     say(f"mapped {layer_name}")
     held = Reference(open_truth(reference), Path(reference).name, not partial) if reference else None
     outlines = write_folder(output, scene, prediction, reference=held)

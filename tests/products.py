@@ -1,6 +1,6 @@
 """Minimal scenes in the public layout: USGS Landsat Collection 2, ESA Sentinel-2 SAFE, NASA HLS.
 
-Each builder takes `bands`, native id → one number or an array of digital numbers, and returns the product's path.
+Each builder takes `bands`, native id → one number or an array of digital numbers, and returns the path.
 """
 
 import tarfile
@@ -15,38 +15,41 @@ CORNER = (478_000, 5_784_000)  # west, north [m] of every image, UTM 11 north
 SIZE_M = 360  # of the square that every image covers
 
 
-def write_image(path, values, step=30, corner=CORNER, crs="EPSG:32611", descriptions=None, tags=None, **profile):
-    """A GeoTIFF, or a lossless JPEG 2000, of (y, x) or (band, y, x); one number fills `SIZE_M` x `SIZE_M`."""
+def write_image(path, values, step=30, corner=CORNER, crs="EPSG:32611", **options):
+    """A GeoTIFF, or a lossless JPEG 2000, of (y, x) or (band, y, x); one number fills `SIZE_M` x `SIZE_M`.
+
+    Options are rasterio's profile, and `descriptions`, `scales`, `offsets` and `tags`.
+    """
     values = np.asarray(values)
     if values.ndim == 0:
         values = np.full((SIZE_M // step, SIZE_M // step), values)
     values = values.reshape(-1, *values.shape[-2:])
-    profile |= dict(count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype, crs=crs)
+    count, height, width = values.shape
+    tags = options.pop("tags", {})
+    later = {key: options.pop(key) for key in ("descriptions", "scales", "offsets") if key in options}
+    profile = dict(count=count, height=height, width=width, dtype=values.dtype, crs=crs) | options
     if Path(path).suffix == ".jp2":
         profile |= dict(driver="JP2OpenJPEG", QUALITY="100", REVERSIBLE="YES")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    scales, offsets = profile.pop("scales", None), profile.pop("offsets", None)
-    with rasterio.open(path, "w", transform=corner and from_origin(*corner, step, step), **profile) as file:
+    with rasterio.open(path, "w", transform=from_origin(*corner, step, step), **profile) as file:
         file.write(values)
-        if descriptions:
-            file.descriptions = descriptions
-        if scales:
-            file.scales, file.offsets = scales, offsets
-        file.update_tags(**tags or {})
+        file.update_tags(**tags)
+        for key, value in later.items():
+            setattr(file, key, value)
     return Path(path)
 
 
 def pack(folder, path, inside=""):
-    """A tar or zip of a folder's files, under the name `inside` in it."""
-    files = [(f, Path(inside, f.relative_to(folder)).as_posix()) for f in sorted(folder.rglob("*")) if f.is_file()]
+    """A zip, tar or tgz of a folder's files, under the folder `inside` in it."""
+    files = {file: f"{inside}{file.relative_to(folder).as_posix()}" for file in sorted(folder.rglob("*"))}
     if Path(path).suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
-            for file, name in files:
+            for file, name in files.items():
                 archive.write(file, name)
     else:
-        with tarfile.open(path, "w") as archive:
-            for file, name in files:
-                archive.add(file, name)
+        with tarfile.open(path, "w:gz" if Path(path).suffix == ".tgz" else "w") as archive:
+            for file, name in files.items():
+                archive.add(file, name, recursive=False)
     return Path(path)
 
 
@@ -73,9 +76,9 @@ LEVEL_1_REFLECTANCE = {  # multiplier, summand; TM and ETM+ have their own for e
 
 def landsat(folder, bands, platform="LANDSAT_8", level="L2SP", sun_elevation=30.0, qa=None):
     """A product folder; `bands` by the ids of the file names: B4, SR_B4, ST_B10, B6_VCID_1."""
-    prefix, reflective, thermal = LANDSAT[platform]
-    product = f"{prefix}_{level}_044025_20200816_20200920_02_T1"
+    product = f"{LANDSAT[platform][0]}_{level}_044025_20200816_20200920_02_T1"
     folder = Path(folder, product)
+    folder.mkdir(parents=True)
     for band, values in bands.items():
         pan = band == "B8"
         # a pan pixel's centre lies on the corner pixel's centre, so that the grids differ by half a pan pixel
@@ -86,7 +89,9 @@ def landsat(folder, bands, platform="LANDSAT_8", level="L2SP", sun_elevation=30.
         write_image(folder / f"{product}_{band}.TIF", image, 15 if pan else 30, corner)
     if qa is not None:
         write_image(folder / f"{product}_QA_PIXEL.TIF", np.asarray(qa, "uint16"))
-    Path(folder, f"{product}_MTL.txt").write_text(mtl(product, platform, level, sun_elevation, qa is not None))
+    Path(folder, f"{product}_MTL.txt").write_text(
+        mtl(product, platform, level, sun_elevation, qa is not None)
+    )
     return folder
 
 
@@ -154,18 +159,25 @@ S2_STEP = dict.fromkeys(S2_BANDS, 20) | dict.fromkeys(["B02", "B03", "B04", "B08
 S2_STEP |= dict.fromkeys(["B01", "B09", "B10"], 60) | {"SCL": 20}
 
 
-def safe(folder, bands, level="L2A", baseline="05.09", offsets=-1000, date="20200816", platform="Sentinel-2B"):
-    """A SAFE folder. `bands` takes ids at their own pixel size, or "R60m/B02"; `offsets` None leaves the tags out."""
+def safe(
+    folder, bands, level="L2A", baseline="05.09", offsets=-1000, date="20200816", platform="Sentinel-2B"
+):
+    """A SAFE folder. `bands` by ids at their own pixel size, or "R60m/B02"; with `offsets` None no tags."""
     short = platform.replace("Sentinel-", "S")
     folder = Path(
-        folder, f"{short}_MSI{level}_{date}T185919_N{baseline.replace('.', '')}_R013_T11UMS_20230401T120000.SAFE"
+        folder,
+        f"{short}_MSI{level}_{date}T185919_N{baseline.replace('.', '')}_R013_T11UMS_20230401T120000.SAFE",
     )
     granule = folder / f"GRANULE/{level}_T11UMS_A018040_{date}T190231"
     for spec, values in bands.items():
         place, _, band = spec.rpartition("/")
         step = int(place[1:-1]) if place else S2_STEP[band]
         image = np.asarray(values, "uint8" if band == "SCL" else "uint16")
-        ending = f"R{step}m/T11UMS_{date}T185919_{band}_{step}m" if level == "L2A" else f"T11UMS_{date}T185919_{band}"
+        ending = (
+            f"R{step}m/T11UMS_{date}T185919_{band}_{step}m"
+            if level == "L2A"
+            else f"T11UMS_{date}T185919_{band}"
+        )
         write_image(granule / f"IMG_DATA/{ending}.jp2", image, step)
     granule.mkdir(parents=True, exist_ok=True)
     folder.joinpath(f"MTD_MSI{level}.xml").write_text(product_xml(level, baseline, offsets, date, platform))
@@ -199,7 +211,7 @@ def product_xml(level, baseline, offsets, date, platform):
     <Product_Image_Characteristics>
       <Special_Values><SPECIAL_VALUE_TEXT>NODATA</SPECIAL_VALUE_TEXT>
         <SPECIAL_VALUE_INDEX>0</SPECIAL_VALUE_INDEX></Special_Values>
-      <QUANTIFICATION_VALUES_LIST><{quantity} unit="none">10000</{quantity}>{aerosol}</QUANTIFICATION_VALUES_LIST>
+      <{quantity} unit="none">10000</{quantity}>{aerosol}
       {f"<{around}>{rows}</{around}>" if rows else ""}
     </Product_Image_Characteristics>
   </n1:General_Info>

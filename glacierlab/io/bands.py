@@ -30,7 +30,7 @@ class BandFile:
     kind: str = "reflective"  # "thermal", "flags" and "layer" (elevation) are never reflectance
     nodata: float | None = None  # where the file does not say
     scale: dict = field(default_factory=dict)  # gain, add, k1, k2; empty where nothing says
-    dtype: str = ""  # of flags that the file holds as another type
+    attrs: dict = field(default_factory=dict)  # of the variable; `dtype` is that of flags stored as floats
 
     @property
     def where(self):
@@ -193,9 +193,10 @@ def grid_coordinates(grid):
 
 def decoded(source, stored, nodata, keep_dn):
     """A variable with its attributes from stored numbers."""
-    attrs = {"native": source.native, "kind": source.kind} if source.native else {"kind": source.kind}
+    attrs = source.attrs | {"kind": source.kind} | ({"native": source.native} if source.native else {})
+    dtype = attrs.pop("dtype", stored.dtype)
     if source.kind == "flags":
-        return with_attrs(stored.astype(source.dtype or stored.dtype, copy=False), attrs)
+        return with_attrs(stored.astype(dtype, copy=False), attrs)
     if source.kind == "layer":
         units = {"units": "m"} if source.name == "elevation" else {}
         return with_attrs(apply_decode(stored, source.scale, nodata), attrs | units)

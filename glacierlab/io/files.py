@@ -5,13 +5,14 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
 
 from ..errors import MissingBandError, SceneError
-from ..tables import PRODUCTS, SENSORS, band_name, native_key
+from ..tables import PRODUCTS, SENSORS, band_name, native_key, sensor_key
 from .bands import BandFile, SceneFiles, one_line
-from .radiometry import AS_THEY_ARE
+from .radiometry import AS_THEY_ARE, SCALE_KEYS, kind_of
 
 TAG = "GLACIERLAB"  # our own GeoTIFFs carry the scene's attributes as JSON here
 ELEVATION = re.compile(r"(?:^|[._-])(?:dem|elevation)(?:[._-]|$)", re.IGNORECASE)
@@ -22,7 +23,7 @@ def open_tags(path):
     """Count, descriptions, scales, offsets and tags of a raster."""
     try:
         with rasterio.open(path) as file:
-            return file.count, file.descriptions, file.scales, file.offsets, file.tags()
+            return file.count, file.descriptions, file.scales, file.offsets, file.dtypes, file.tags()
     except RasterioError as error:
         raise SceneError(f"{path} cannot be read as a raster: {one_line(error)}") from error
 
@@ -41,7 +42,7 @@ def is_hls(names):
 def read_hls(listing):
     """The `SceneFiles` of an HLS folder; a file with `dem` in its name becomes `elevation`."""
     bands, attrs = [], {}
-    for name in sorted(listing.find(".tif")):
+    for name in sorted(listing.find(".tif", ".tiff")):
         path, found = listing.gdal_path(name), hls_match(name)
         if found is None:
             if ELEVATION.search(Path(name).stem):
@@ -89,16 +90,16 @@ def sun_tags(path):
 
 def read_raster(path, sensor, bands):
     """The `SceneFiles` of one GeoTIFF: names from its descriptions, or from `bands` (name → number)."""
-    count, descriptions, scales, offsets, tags = open_tags(path)
+    count, descriptions, scales, offsets, dtypes, tags = open_tags(path)
     attrs = {"title": Path(path).name} | own_attrs(tags)
-    steps = attrs.pop("scale_step", {})
-    sensor = sensor or attrs.get("sensor")
+    own, told = attrs.pop("bands", {}), attrs.get("radiometry")
+    sensor = sensor_key(attrs["sensor"]) if "sensor" in attrs else sensor
     if bands is not None:
-        numbers = {name: int(number) for name, number in bands.items()}
-    elif all(descriptions):
+        numbers = {band_name(name, sensor): band_number(number) for name, number in bands.items()}
+    elif all(descriptions) and len(set(descriptions)) == count:
         numbers = {band_name(text, sensor): i for i, text in enumerate(descriptions, 1)}
-    elif sensor and count == len(SENSORS[sensor].bands):
-        numbers = {band.name: i for i, band in enumerate(SENSORS[sensor].bands, 1)}
+    elif in_order := bands_in_order(sensor, count):
+        numbers = {band.name: i for i, band in enumerate(in_order, 1)}
     elif count == 1 and (found := single_band(path, sensor)):
         numbers = {found: 1}
     else:
@@ -111,21 +112,39 @@ def read_raster(path, sensor, bands):
     for name, i in numbers.items():
         if not 1 <= i <= count:
             raise MissingBandError(f"{path} has {count} bands; bands={{{name!r}: {i}}} is none of them.")
-        source = dict(name=name, path=str(path), index=i, native=rows[name].native if name in rows else "")
-        if name == "elevation":
-            source |= dict(kind="layer")
-        elif name in ("qa", "truth", "class_map"):
-            source |= dict(kind="flags", native=attrs.get("qa", "") if name == "qa" else "")
-        elif (scales[i - 1], offsets[i - 1]) != (1.0, 0.0):
-            source |= dict(scale={"gain": scales[i - 1], "add": offsets[i - 1]})
-        elif attrs.get("radiometry") in ("sr", "toa", "unknown"):
-            source |= dict(scale=AS_THEY_ARE | {"step": steps.get(name, AS_THEY_ARE["step"])})
-        elif product:
-            source |= dict(scale={"gain": product.gain, "add": product.add}, nodata=product.nodata)
-        sources.append(BandFile(**source))
-    if product:
-        attrs.setdefault("radiometry", product.level)
-    return SceneFiles(tuple(sources), {**attrs, **({"sensor": sensor} if sensor else {})})
+        known = own.get(descriptions[i - 1], {})
+        native = known.get("native") or (rows[name].native if name in rows else "")
+        kind = known.get("kind") or kind_of(name)
+        scale, nodata = {}, None
+        if (scales[i - 1], offsets[i - 1]) != (1.0, 0.0):
+            scale = {"gain": scales[i - 1], "add": offsets[i - 1]}
+        elif kind in ("flags", "layer"):
+            pass
+        elif told == "dn":
+            scale = {key: known[key] for key in SCALE_KEYS if key in known}
+        elif told in ("sr", "toa", "unknown"):
+            scale = AS_THEY_ARE | {"step": known.get("scale_step", AS_THEY_ARE["step"])}
+        elif product and np.dtype(dtypes[i - 1]).kind in "iu":
+            scale, nodata = {"gain": product.gain, "add": product.add}, product.nodata
+            attrs["radiometry"] = product.level
+        kept = {key: value for key, value in known.items() if key not in SCALE_KEYS}
+        sources.append(BandFile(name, str(path), i, native, kind, nodata, scale, kept))
+    return SceneFiles(tuple(sources), attrs | ({"sensor": sensor} if sensor else {}))
+
+
+def bands_in_order(sensor, count):
+    """The sensor's bands where a file has as many, with or without the panchromatic one; else none."""
+    bands = SENSORS[sensor].bands if sensor else ()
+    spectral = tuple(band for band in bands if band.name != "pan")
+    return next((choice for choice in (bands, spectral) if len(choice) == count), ())
+
+
+def band_number(number):
+    """A band's number in a file of several."""
+    try:
+        return int(number)
+    except ValueError:
+        raise MissingBandError(f"bands={{...: {number!r}}}: give the band's number in the file.") from None
 
 
 def own_attrs(tags):
@@ -157,9 +176,6 @@ def read_files(paths, sensor, bands):
     else:
         found = [read_raster(path, sensor, None) for path in paths]
     sources = tuple(source for files in found for source in files.bands)
-    names = [source.name for source in sources]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise SceneError(f"Several files give {sorted(twice)}. Say which to take: bands={{name: file}}.")
     attrs = {}
     for files in found:
         attrs |= files.attrs

@@ -36,15 +36,15 @@ class Mtl:
 
 def parse_mtl(name, text):
     """The `Mtl` of a file's text."""
-    groups, stack = {}, []
+    groups, entries = {}, {}
     for line in text.splitlines():
         key, separator, value = (part.strip() for part in line.partition("="))
         if key == "GROUP":
-            stack.append(value)
-        elif key == "END_GROUP":
-            stack = stack[:-1]
-        elif separator and stack:
-            groups.setdefault(stack[-1], {})[key] = value.strip('"')
+            entries = {}
+        elif key == "END_GROUP":  # a group cut short is none: its last number may be
+            groups[value], entries = entries, {}
+        elif separator:
+            entries[key] = value.strip('"')
     return Mtl(name, groups)
 
 
@@ -53,7 +53,10 @@ def read_landsat(listing):
     name = listing.find("_MTL.txt")[0]
     mtl = parse_mtl(name, listing.read_text(name))
     sensor = sensor_key(mtl.text("IMAGE_ATTRIBUTES", "SPACECRAFT_ID"))
-    level_2 = mtl.text("PRODUCT_CONTENTS", "PROCESSING_LEVEL").startswith("L2")
+    level = mtl.text("PRODUCT_CONTENTS", "PROCESSING_LEVEL")
+    if level[:2] not in ("L1", "L2"):
+        raise SceneError(f"{name}: PROCESSING_LEVEL {level!r} is neither Level 1 nor 2. Download it again.")
+    level_2 = level.startswith("L2")
     by_basename = {path.rsplit("/", 1)[-1]: path for path in listing.files}
     bands = []
     for key, filename in mtl.groups["PRODUCT_CONTENTS"].items():

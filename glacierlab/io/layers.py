@@ -4,6 +4,7 @@ import numpy as np
 import rioxarray  # noqa: F401  registers .rio
 import shapely
 from pyproj import Geod
+from rasterio import Affine
 
 from ..errors import GridError
 
@@ -14,7 +15,9 @@ def transform_of(raster):
     """The affine transform of a raster, also where one row or column is all there is."""
     if min(raster.sizes["y"], raster.sizes["x"]) > 1:
         return raster.rio.transform(recalc=True)
-    return raster.rio.transform()
+    stored = raster.rio.transform()  # knows the pixel size; the coordinates know where
+    x, y = raster["x"].item(0), raster["y"].item(0)
+    return Affine(stored.a, 0.0, x - stored.a / 2, 0.0, stored.e, y - stored.e / 2)
 
 
 def require_crs(raster, needed_by):

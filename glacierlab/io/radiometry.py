@@ -127,7 +127,8 @@ def to_reflectance(scene, gain=None, offset=None, radiometry=None):
                 "Give gain= (and offset=): reflectance = gain * (DN + offset)."
             )
         kept = {key: value for key, value in band.attrs.items() if key not in SCALE_KEYS}
-        out[name] = apply_decode(band, scale).assign_attrs(kept | physical_attrs(kept, scale))
+        out[name] = apply_decode(band, scale)
+        out[name].attrs = kept | physical_attrs({"kind": kind}, scale)
     scene = scene.assign(out)
     told = scene.attrs.pop("reflectance_radiometry", "unknown")
     scene.attrs["radiometry"] = radiometry or told

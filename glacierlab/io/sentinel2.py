@@ -8,42 +8,20 @@ from ..errors import DataWarning, SceneError
 from ..tables import MASKS, PRODUCTS, SENSORS, native_key, sensor_key
 from .bands import BandFile, SceneFiles
 
-BAND_IDS = [
-    "B1",
-    "B2",
-    "B3",
-    "B4",
-    "B5",
-    "B6",
-    "B7",
-    "B8",
-    "B8A",
-    "B9",
-    "B10",
-    "B11",
-    "B12",
-]  # of the XML files
+BAND_IDS = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"]  # by band_id
 METADATA = ("MTD_MSIL2A.xml", "MTD_MSIL1C.xml")
 
 
 def read_safe(listing, offset="metadata"):
     """The `SceneFiles` of a SAFE folder or archive; `offset` as in `open_scene`."""
     name = listing.find(*METADATA)[0]
-    level_2 = name.endswith("MSIL2A.xml")
+    level_2 = name.lower().endswith("msil2a.xml")
     product = PRODUCTS["sentinel2_l2a" if level_2 else "sentinel2_l1c"]
     meta = parse_xml(listing, name)
-    baseline = text_of(meta, "PROCESSING_BASELINE", name)
-    try:
-        gain = 1 / float(text_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name))
-        tag = "BOA_ADD_OFFSET" if level_2 else "RADIO_ADD_OFFSET"
-        offsets = dn_offsets(meta, tag, baseline, product, offset)
-        sun = sun_angles(listing)
-    except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
-        if isinstance(error, SceneError):
-            raise
-        raise SceneError(
-            f"The metadata of {listing.root} hold a number that is none ({error}). Download it again."
-        ) from error
+    gain = 1 / number_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name)
+    by_baseline = product.baseline_offset_dn if number_of(meta, "PROCESSING_BASELINE", name) >= 4 else 0.0
+    tag = "BOA_ADD_OFFSET" if level_2 else "RADIO_ADD_OFFSET"
+    offsets = dn_offsets(meta, tag, name, by_baseline, offset)
     sensor = sensor_key(text_of(meta, "SPACECRAFT_NAME", name))
     bands = []
     for native, path in band_paths(listing).items():
@@ -57,10 +35,10 @@ def read_safe(listing, offset="metadata"):
     attrs = {
         "sensor": sensor,
         "radiometry": product.level,
-        "processing_baseline": baseline,
+        "processing_baseline": text_of(meta, "PROCESSING_BASELINE", name),
         "datetime": text_of(meta, "PRODUCT_START_TIME", name)[:19],
         "title": listing.root.name,
-        **sun,
+        **sun_angles(listing),
     }
     return SceneFiles(tuple(bands), attrs, mixed_pixels=True)
 
@@ -81,20 +59,32 @@ def text_of(root, tag, name):
     raise SceneError(f"{name} has no {tag}: cut short, or of an unknown version. Download it again.")
 
 
-def dn_offsets(meta, tag, baseline, product, choice):
+def number_of(root, tag, name):
+    """The same as a number."""
+    text = text_of(root, tag, name)
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SceneError(f"{name}: {tag} {text!r} is no number. Download it again.") from error
+
+
+def dn_offsets(meta, tag, name, by_baseline, choice):
     """DN to add by native band, as the metadata or the processing baseline says."""
-    by_baseline = product.baseline_offset_dn if float(baseline) >= 4.0 else 0.0
+    offsets = dict.fromkeys(BAND_IDS, by_baseline)
     if choice == "baseline":
-        return dict.fromkeys(BAND_IDS, by_baseline)
-    told = {BAND_IDS[int(e.get("band_id"))]: float(e.text) for e in meta.iter() if e.tag.endswith(tag)}
-    if not told and by_baseline and choice == "metadata":
+        return offsets
+    try:
+        told = {BAND_IDS[int(e.get("band_id"))]: float(e.text) for e in meta.iter() if e.tag.endswith(tag)}
+    except (ValueError, TypeError, IndexError) as error:
+        raise SceneError(f"{name}: a {tag} is damaged ({error}). Download it again.") from error
+    if by_baseline and not told and choice == "metadata":
         warnings.warn(
-            f"The metadata have no {tag}, though processing baseline {baseline} implies {by_baseline:g}; "
-            "the baseline's is used. Say offset=0 if it was removed already.",
+            f"{name} has no {tag}, though its processing baseline implies {by_baseline:g}, which is used. "
+            "Say offset=0 if it was removed already.",
             DataWarning,
             stacklevel=6,
         )
-    return dict.fromkeys(BAND_IDS, by_baseline if not told else 0.0) | told
+    return offsets | told
 
 
 def band_paths(listing):
@@ -113,7 +103,9 @@ def sun_angles(listing):
     for name in listing.find("MTD_TL.xml")[:1]:
         for element in parse_xml(listing, name).iter():
             if element.tag.endswith("Mean_Sun_Angle"):
-                zenith = float(text_of(element, "ZENITH_ANGLE", name))
-                azimuth = float(text_of(element, "AZIMUTH_ANGLE", name))
-                return {"sun_elevation": 90.0 - zenith, "sun_azimuth": azimuth}
+                zenith = number_of(element, "ZENITH_ANGLE", name)
+                return {
+                    "sun_elevation": 90.0 - zenith,
+                    "sun_azimuth": number_of(element, "AZIMUTH_ANGLE", name),
+                }
     return {}

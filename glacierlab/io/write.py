@@ -1,5 +1,6 @@
 """Writing files whole or not at all: under a temporary name first, then renamed."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
@@ -18,47 +22,35 @@ from .bands import one_line
 from .files import TAG
 from .layers import transform_of
 
+FAILURES = (OSError, RasterioError, CPLE_BaseError, DataSourceError, DataLayerError)  # of disks and of GDAL
 STRIP = 1024  # rows written at a time
 
 
 @contextmanager
 def whole_file(path):
-    """A temporary path beside `path` that becomes it when the block ends well, and vanishes if not."""
+    """A temporary path that becomes `path` (sidecars too) when the block ends well, and vanishes if not."""
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise WriteError(cannot_write(path, error)) from error
-    os.close(handle)
-    os.unlink(temporary)  # some drivers refuse a file that is there
-    try:
-        yield Path(temporary)
-        os.replace(temporary, path)
-    except Exception as error:
-        if isinstance(error, OSError) or "space" in str(error).lower():
-            raise WriteError(cannot_write(path, error)) from error
-        raise
-    finally:
-        for leftover in path.parent.glob(f"{Path(temporary).name}*"):
-            leftover.unlink()
+    with whole_folder(path.parent, path) as folder:
+        yield folder / path.name
 
 
 @contextmanager
-def whole_folder(path):
+def whole_folder(path, told=None):
     """A temporary folder whose files replace those of `path` when the block ends well, and none if not."""
-    path = Path(path)
+    path, told = Path(path), told or path
     try:
         path.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path))
     except OSError as error:
-        raise WriteError(cannot_write(path, error)) from error
+        raise WriteError(cannot_write(told, error)) from error
     try:
         yield temporary
         for file in temporary.iterdir():
             os.replace(file, path / file.name)
-    except OSError as error:
-        raise error if isinstance(error, WriteError) else WriteError(cannot_write(path, error)) from error
+    except WriteError:
+        raise
+    except FAILURES as error:
+        raise WriteError(cannot_write(told, error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -92,33 +84,49 @@ def write_raster(raster, path):
         stack = raster[list(names)].to_dataarray("band").astype("float32")
     else:
         names, stack = (raster.name or "map",), raster.expand_dims("band")
+        stack = stack.astype("uint8") if stack.dtype == bool else stack
     attrs = {key: plain(value) for key, value in raster.attrs.items()} | band_attrs(raster)
     predictor = 3 if stack.dtype.kind == "f" else 1
     profile = dict(driver="GTiff", tiled=True, blockxsize=256, blockysize=256, compress="deflate", zlevel=1)
     profile |= dict(count=len(names), height=stack.sizes["y"], width=stack.sizes["x"], predictor=predictor)
     profile |= dict(dtype=stack.dtype.name, nodata=np.nan if stack.dtype.kind == "f" else NOT_OBSERVED)
-    crs = raster.rio.crs
-    with (
-        whole_file(path) as temporary,
-        rasterio.open(
-            temporary, "w", crs=crs, transform=transform_of(raster), BIGTIFF="IF_SAFER", **profile
-        ) as file,
-    ):
-        file.update_tags(**{TAG: json.dumps(attrs)})
-        file.descriptions = names
-        strips = range(0, stack.sizes["y"], STRIP)
-        for top in tqdm(strips, desc=Path(path).name, unit="strip", disable=len(strips) < 4, leave=False):
-            rows = stack.isel(y=slice(top, top + STRIP)).values  # a lazy scene is computed strip by strip
-            file.write(rows, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
+    profile |= dict(crs=raster.rio.crs, transform=transform_of(raster), BIGTIFF="IF_SAFER")
+    tag = json.dumps(attrs, default=str)
+    with whole_file(path) as temporary:
+        with rasterio.open(temporary, "w", **profile) as file:
+            file.update_tags(**{TAG: tag})
+            file.descriptions = names
+            strips = range(0, stack.sizes["y"], STRIP)
+            shown = dict(desc=Path(path).name, unit="strip", disable=len(strips) < 4, leave=False)
+            for top in tqdm(strips, **shown):
+                rows = stack.isel(y=slice(top, top + STRIP)).values  # a lazy scene is computed strip by strip
+                file.write(rows, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
+        require_whole(temporary, tag)
     return Path(path)
+
+
+def require_whole(path, tag):
+    """OSError where a GeoTIFF lacks its tag or a block: GDAL tells nobody of a disk full at closing."""
+    size = path.stat().st_size
+    with rasterio.open(path) as file:
+
+        def number(what, row, column):
+            return int(file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1) or size + 1)
+
+        ends = [number("OFFSET", *block) + number("SIZE", *block) for block, _ in file.block_windows(1)]
+        if file.tags().get(TAG) != tag or max(ends) > size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def band_attrs(raster):
     """What a Dataset's variables know that a GeoTIFF's bands cannot hold."""
     if not hasattr(raster, "data_vars"):
         return {}
-    steps = {name: v.attrs["scale_step"] for name, v in raster.data_vars.items() if "scale_step" in v.attrs}
-    return {"scale_step": steps} | ({"qa": raster["qa"].attrs.get("native", "")} if "qa" in raster else {})
+    known = {
+        name: {key: plain(value) for key, value in v.attrs.items()} | {"dtype": v.dtype.name}
+        for name, v in raster.data_vars.items()
+    }
+    return {"bands": known}
 
 
 def plain(value):
