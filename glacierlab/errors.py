@@ -52,7 +52,7 @@ def require_bands(scene, bands, needed_by):
 
 
 def require_same_grid(first, second, names=("first", "second")):
-    """GridError unless both rasters have the same shape and coordinates in y and x, and no other EPSG code."""
+    """GridError unless both rasters have the same shape, coordinates in y and x, and EPSG code if any."""
     codes = [r.rio.crs.to_epsg() for r in (first, second) if "spatial_ref" in r.coords and r.rio.crs]
     if len(set(codes) - {None}) > 1:
         raise GridError(f"{names[0]} is in EPSG:{codes[0]} and {names[1]} in EPSG:{codes[1]}: reproject one.")

@@ -68,6 +68,12 @@ def test_etm_takes_the_low_gain_thermal_band(tmp_path):
     np.testing.assert_allclose(scene.lwir, [[kelvin]], rtol=1e-6)
 
 
+def test_a_metadata_file_stands_for_its_folder(tmp_path):
+    folder = landsat(tmp_path, {"SR_B4": 9000})
+    (metadata,) = folder.glob("*_MTL.txt")
+    xr.testing.assert_identical(gl.open_scene(metadata), gl.open_scene(folder))
+
+
 def test_landsat_says_what_it_is(tmp_path):
     scene = gl.open_scene(landsat(tmp_path, {"SR_B4": 9000}, sun_elevation=35.5, qa=21824))
     assert scene.attrs == {

@@ -40,7 +40,8 @@ def open_scene(
     ----------
     path : path or list of paths
         A Landsat Collection 2 folder or tar (Level 1 or 2), a Sentinel-2 SAFE folder or zip (L1C or L2A),
-        an HLS folder, one GeoTIFF with many bands, NetCDF, Zarr, or a folder or list of single-band files.
+        the metadata file in either folder, an HLS folder, one GeoTIFF with many bands, NetCDF, Zarr, or a
+        folder or list of single-band files.
     bands : list of str or dict, optional
         Which bands to open, by common or native name; or a dict from common name to the band's number in
         the file, its variable, or its file ("nir.tif", "rgb.tif:2").
@@ -145,8 +146,10 @@ def require_same_sensor(path, asked, own):
 
 
 def existing(path):
-    """The path, if something is there."""
+    """The path, if something is there; a product's folder for its metadata file."""
     path = Path(path)
+    if path.name.endswith("_MTL.txt") or path.name in METADATA:
+        path = path.parent
     if not path.exists() and not str(path).startswith("/vsi"):
         raise SceneError(f"{path} does not exist. Check the spelling and the folder you are in.")
     return path

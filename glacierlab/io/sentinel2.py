@@ -18,7 +18,12 @@ def read_safe(listing, offset="metadata"):
     level_2 = name.lower().endswith("msil2a.xml")
     product = PRODUCTS["sentinel2_l2a" if level_2 else "sentinel2_l1c"]
     meta = parse_xml(listing, name)
-    gain = 1 / number_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name)
+    quantification = number_of(meta, f"{'BOA_' * level_2}QUANTIFICATION_VALUE", name)
+    if not quantification > 0:
+        raise SceneError(
+            f"{name}: a quantification value of {quantification:g} scales nothing. Download it again."
+        )
+    gain = 1 / quantification
     by_baseline = product.baseline_offset_dn if number_of(meta, "PROCESSING_BASELINE", name) >= 4 else 0.0
     tag = "BOA_ADD_OFFSET" if level_2 else "RADIO_ADD_OFFSET"
     offsets = dn_offsets(meta, tag, name, by_baseline, offset)
