@@ -125,10 +125,10 @@ def lookup(table, name, kind):
 
     >>> lookup({"ndsi": 1, "ndwi": 2}, "ndsi", kind="index")
     1
-    >>> lookup({"ndsi": 1, "ndwi": 2}, "nsdi", kind="index")
+    >>> lookup({"ndsi": 1, "ndwi": 2}, "ndssi", kind="index")
     Traceback (most recent call last):
     ...
-    glacierlab.errors.UnknownNameError: Unknown index 'nsdi'. Did you mean 'ndsi'? Known: ndsi, ndwi.
+    glacierlab.errors.UnknownNameError: Unknown index 'ndssi'. Did you mean 'ndsi'? Known: ndsi, ndwi.
     """
     if name in table:
         return table[name]
