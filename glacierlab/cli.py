@@ -7,10 +7,16 @@ from pathlib import Path
 
 import click
 
-from .errors import GlacierlabError
+from .errors import DataWarning, GlacierlabError
 
 LARGE = 3000 * 3000  # pixels; a larger scene is opened lazily
 CHUNK = 2048
+
+
+def show_note(message, category, *_):
+    """Warnings about the data as notes; those of libraries are for developers."""
+    if issubclass(category, DataWarning):
+        click.echo(f"glacierlab: note: {message}", err=True)
 
 
 class OneLine(click.Group):
@@ -19,9 +25,10 @@ class OneLine(click.Group):
     def main(self, args=None, **extra):
         args = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in args
-        warnings.showwarning = lambda message, *_: click.echo(f"glacierlab: note: {message}", err=True)
         try:
-            code = super().main([a for a in args if a != "--debug"], standalone_mode=False, **extra)
+            with warnings.catch_warnings():
+                warnings.showwarning = show_note
+                code = super().main([a for a in args if a != "--debug"], standalone_mode=False, **extra)
             sys.exit(code if isinstance(code, int) else 0)
         except click.exceptions.Abort:
             click.echo("glacierlab: stopped.", err=True)

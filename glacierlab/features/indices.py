@@ -37,7 +37,12 @@ def evaluate(formula, bands, constants=None):
         local = dict(zip(bands, arrays, strict=True)) | numbers
         return numexpr.evaluate(formula, local, global_dict={}, out=out, casting="same_kind")
 
-    return xr.apply_ufunc(kernel, *bands.values(), dask="parallelized", output_dtypes=[np.float32])
+    options = dict(
+        dask="parallelized", output_dtypes=[np.float32], keep_attrs=True
+    )  # the CRS is in attributes
+    values = xr.apply_ufunc(kernel, *bands.values(), **options)
+    values.attrs = {}
+    return values
 
 
 def find_index(name):

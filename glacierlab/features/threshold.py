@@ -88,9 +88,8 @@ def threshold(image, value="otsu"):
         number = told = float(value)
     if isinstance(value, ThresholdCurve):
         check_radiometry(image, value)
-    above = xr.apply_ufunc(
-        exceeds, image, xr.DataArray(number), dask="parallelized", output_dtypes=[np.uint8]
-    )
+    options = dict(dask="parallelized", output_dtypes=[np.uint8], keep_attrs=True)  # the CRS is in attributes
+    above = xr.apply_ufunc(exceeds, image, xr.DataArray(number), **options)
     kept = {key: image.attrs[key] for key in ("radiometry", "datetime", "sensor") if key in image.attrs}
     layer = image.attrs.get("long_name", str(image.name))
     above.attrs = mask_attrs() | {"threshold": told, "layer": layer} | kept

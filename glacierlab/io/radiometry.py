@@ -60,7 +60,9 @@ def apply_decode(stored, scale, nodata=None):
         kwargs=dict(nodata=nodata, gain=gain, add=add),
         dask="parallelized",
         output_dtypes=[np.float32],
+        keep_attrs=True,  # the CRS is in a coordinate's
     )
+    value.attrs = {}
     if "k1" in scale:
         return brightness_temperature(value, scale["k1"], scale["k2"])
     return value

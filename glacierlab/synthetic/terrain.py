@@ -23,7 +23,7 @@ def mountains(rng, shape, cell_m, *, valley_slope=0.2, wall_slope=1.0, valley_he
     gently where more than `valley_head_m2` drain through it and steeply elsewhere; drained area follows
     from the climb and the climb from drained area, so a few rounds bring both into agreement.
     """
-    cells = np.arange(np.prod(shape)).reshape(shape)
+    cells = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)  # older SciPy graphs take no other type
     neighbors = [
         (cells[:, :-1], cells[:, 1:], 1.0),
         (cells[:-1], cells[1:], 1.0),
@@ -53,7 +53,7 @@ def mountains(rng, shape, cell_m, *, valley_slope=0.2, wall_slope=1.0, valley_he
 def drained_area(height, below, cell_area_m2):
     """Area [m²] that drains through each cell (n,), from heights and the cell below each (< 0: none)."""
     order = np.argsort(-height, kind="stable")
-    rank = np.empty_like(order)
+    rank = np.empty_like(order, dtype=np.int32)
     rank[order] = np.arange(order.size)
     flows = np.flatnonzero(below >= 0)
     ends = (rank[below[flows]], rank[flows])
