@@ -157,6 +157,7 @@ def burn(outlines, grid):
             f"The outlines do not overlap the grid: (west, south, east, north) {theirs} and {ours} "
             "in the grid's CRS. Take other outlines, or another scene."
         )
+    grid = grid.transpose("y", "x")
     mask = rasterize(near, grid.shape, transform=grid.rio.transform(recalc=True), dtype="uint8")
     return xr.DataArray(mask == 1, grid.coords, grid.dims)
 

@@ -137,7 +137,8 @@ def test_features_are_lazy_and_equal(made, chunks):
     ):
         result = compute(lazy)
         assert result.chunks is not None
-        xr.testing.assert_equal(result.compute(), compute(made))
+        result = result.compute().drop_vars("threshold", errors="ignore")  # told where it was not known
+        xr.testing.assert_equal(result, compute(made))
 
 
 # ---- thresholds ----
@@ -215,6 +216,42 @@ def test_curve_is_a_threshold(labelled):
     xr.testing.assert_equal(gl.threshold(image, curve), gl.threshold(image, float(curve)))
 
 
+def test_curve_found_on_a_ratio_is_refused_on_an_index(made):
+    curve = gl.best_threshold(made.glacier.ratio("red", "swir16"), made["truth"], range(1, 16))
+    with pytest.raises(GlacierlabError, match=r"found on 'red / swir16', and this is 'normalised difference"):
+        made.glacier.index("ndsi").glacier.threshold(curve)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_threshold_is_finite(made, value):
+    with pytest.raises(GlacierlabError, match="finite"):
+        made["nir"].glacier.threshold(value)
+
+
+def test_columns_before_rows_make_no_difference(made):
+    ratio = made.glacier.ratio("red", "swir16")
+    turned = ratio.transpose("x", "y")
+    curve = gl.best_threshold(ratio, made["truth"], range(1, 16))
+    assert gl.best_threshold(turned, made["truth"], range(1, 16)).table.equals(curve.table)
+    outlines = gl.vectorize(made["truth"])
+    ice = outlines[outlines["class"] != "glacial_lake"]
+    by_outline = gl.best_threshold(turned, ice, range(1, 16))
+    assert by_outline.table.equals(gl.best_threshold(ratio, ice, range(1, 16)).table)
+
+
+@pytest.mark.parametrize("formula", ["ndsi_nw", "s3", "swi", "ndwi_ns", "bsi", "nbsims"])
+def test_nothing_is_divided_by_next_to_nothing(formula):
+    tiny = {band: [[1e-12, 0.0]] for band in ("blue", "green", "red", "nir", "swir16", "swir22")}
+    assert gl.index(scene_of(**tiny), formula).isnull().all()
+
+
+@pytest.mark.parametrize("name", ["truth", "qa"])
+def test_flags_are_no_layer(made, name):
+    made["qa"] = made["truth"]
+    with pytest.raises(UnknownNameError, match="no layer to map from"):
+        made.glacier.map_glaciers(layer_name=name)
+
+
 def test_curve_found_on_dn_is_refused_on_reflectance(labelled):
     image, truth = labelled
     curve = gl.best_threshold(image.assign_attrs(radiometry="dn"), truth)
@@ -226,6 +263,18 @@ def test_sweep_needs_both_classes(labelled):
     image, truth = labelled
     with pytest.raises(GlacierlabError, match="only one class"):
         gl.best_threshold(image, truth & False)
+
+
+@pytest.mark.parametrize("grid", [[], [1.5, np.nan]])
+def test_sweep_needs_thresholds(labelled, grid):
+    with pytest.raises(GlacierlabError, match="finite thresholds"):
+        gl.best_threshold(*labelled, grid=grid)
+
+
+def test_sweep_needs_one_image(labelled):
+    image, truth = labelled
+    with pytest.raises(GridError, match=r"one image \(y, x\)"):
+        gl.best_threshold(image.expand_dims("time"), truth)
 
 
 def test_sweep_needs_one_grid(labelled):

@@ -1,13 +1,14 @@
 """Band ratios and spectral indices: formulas of the tables and of spyndex, in one numexpr call each."""
 
+import ast
 import re
 
 import numexpr
 import numpy as np
 import xarray as xr
 
-from ..errors import require_bands
-from ..io.radiometry import require_reflectance
+from ..errors import UnknownNameError, require_bands
+from ..io.radiometry import FLAGS, require_reflectance
 from ..tables import INDICES, SpectralIndex, lookup
 
 SPYNDEX_BANDS = {
@@ -20,16 +21,25 @@ SMALLEST_DENOMINATOR = 1e-10
 
 
 def guarded(formula):
-    """The formula, NaN where it is not defined: a normalised difference also where both bands are <= 0."""
+    """The formula, NaN where it all but divides by 0, and a normalised difference of bands that are <= 0."""
     if found := NORMALIZED_DIFFERENCE.fullmatch(formula):
         a, b = found.groups()
         return f"where((({a} <= 0) & ({b} <= 0)) | (abs({a} + {b}) < least), nan, {formula})"
-    return f"where(abs({formula}) < inf, {formula}, nan)"
+    for divisor in divisors(formula):
+        formula = f"where(abs({divisor}) < least, nan, {formula})"
+    return formula
+
+
+def divisors(formula):
+    """What a formula divides by, as formulas; numbers left out."""
+    divisions = [n.right for n in ast.walk(ast.parse(formula)) if isinstance(n, ast.BinOp)
+                 and isinstance(n.op, ast.Div) and not isinstance(n.right, ast.Constant)]  # fmt: skip
+    return list(dict.fromkeys(ast.unparse(node) for node in divisions))
 
 
 def evaluate(formula, bands, constants=None):
     """A formula on float32 bands, in one pass: xarray in, xarray out, lazy if the bands are."""
-    numbers = {"nan": np.nan, "inf": np.inf, "least": SMALLEST_DENOMINATOR, **(constants or {})}
+    numbers = {"nan": np.nan, "least": SMALLEST_DENOMINATOR, **(constants or {})}
     numbers = {name: np.float32(value) for name, value in numbers.items()}  # a double would widen all
 
     def kernel(*arrays):
@@ -104,9 +114,7 @@ def index(scene, name):
         "formula": row.formula,
         "source": row.source,
     }
-    return values.rename(name.lower()).assign_attrs(
-        attrs, radiometry=scene.attrs.get("radiometry", "unknown")
-    )
+    return values.rename(name.lower()).assign_attrs(attrs | carried(scene))
 
 
 def ratio(scene, numerator, denominator, floor=None):
@@ -156,7 +164,9 @@ def carried(scene):
 
 
 def layer(scene, name):
-    """A layer by name: a ratio ("red/swir16"), a band, or an index ("ndsi")."""
+    """A layer by name: a ratio ("red/swir16"), a band, or an index ("ndsi"); never flags or the truth."""
+    if name in FLAGS:
+        raise UnknownNameError(f"{name!r} is no layer to map from: take a band, a ratio or an index.")
     if "/" in name:
         return ratio(scene, *name.split("/", 1))
     return scene[name] if name in scene else index(scene, name)

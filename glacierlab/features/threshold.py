@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from dask.graph_manipulation import clone
 
-from ..errors import DataWarning, GlacierlabError, require_same_grid
+from ..errors import DataWarning, GlacierlabError, GridError, require_same_grid
 from ..scores import GLACIER_PARTS, burn, scores_from
 from ..tables import CLASSES, NOT_OBSERVED, lookup
 
@@ -37,14 +37,16 @@ class ThresholdCurve:
         The lowest and highest threshold around the best whose F1 comes within `tolerance` of it: where it
         is wide, the choice hardly matters.
     tolerance : float
-    radiometry : str
-        What the thresholds apply to: a threshold found on DN does not carry over to reflectance.
+    layer, radiometry : str
+        What the thresholds apply to: one found on a ratio is none for an index, one on DN none for
+        reflectance.
     """
 
     table: pd.DataFrame
     best: float
     stable: tuple[float, float]
     tolerance: float
+    layer: str = ""
     radiometry: str = "unknown"
 
     def __float__(self):
@@ -73,12 +75,14 @@ def threshold(image, value="otsu"):
     -------
     xarray.DataArray
         `class_map`, uint8: 0 background, 1 glacier, 255 not observed, with CF flag attributes. `threshold`
-        in the attributes is the number used; of a lazy image with "otsu" or "li" only the method is known.
+        in the attributes is the number used; of a lazy image with "otsu" or "li" it is the method, and the
+        number is the lazy coordinate `threshold`.
 
     Raises
     ------
     GlacierlabError
-        The image has no observed pixel, or only one value, so that no threshold can be found.
+        The threshold is not finite; or the image has no observed pixel, or only one value, so that none
+        can be found.
     """
     if isinstance(value, str):
         number, told = lookup(METHODS, value, kind="threshold")(image), value
@@ -86,13 +90,19 @@ def threshold(image, value="otsu"):
             number = told = float(number)
     else:
         number = told = float(value)
+        if not np.isfinite(number):
+            raise GlacierlabError(
+                f"A threshold of {number} maps nothing: give a finite number, 'otsu' or 'li'."
+            )
     if isinstance(value, ThresholdCurve):
-        check_radiometry(image, value)
+        require_same_layer(image, value)
     options = dict(dask="parallelized", output_dtypes=[np.uint8], keep_attrs=True)  # the CRS is in attributes
     above = xr.apply_ufunc(exceeds, image, xr.DataArray(number), **options)
     kept = {key: image.attrs[key] for key in ("radiometry", "datetime", "sensor") if key in image.attrs}
     layer = image.attrs.get("long_name", str(image.name))
     above.attrs = mask_attrs() | {"threshold": told, "layer": layer} | kept
+    if isinstance(told, str):  # known once it is computed
+        above = above.assign_coords(threshold=((), number))
     return above.rename("class_map")
 
 
@@ -109,8 +119,13 @@ def mask_attrs(names=("background", "glacier")):
     return {"long_name": "surface class", "flag_values": codes, "flag_meanings": " ".join(names)}
 
 
-def check_radiometry(image, curve):
-    """A threshold found at one radiometric level is refused at another."""
+def require_same_layer(image, curve):
+    """A threshold found on one layer, or at one radiometric level, is refused at another."""
+    if curve.layer and curve.layer != image.attrs.get("long_name", curve.layer):
+        raise GlacierlabError(
+            f"The threshold {curve.best:g} was found on {curve.layer!r}, and this is "
+            f"{image.attrs['long_name']!r}: find one here, or pass the number itself."
+        )
     found, own = curve.radiometry, image.attrs.get("radiometry", "unknown")
     if "unknown" not in (found, own) and found != own:
         raise GlacierlabError(
@@ -246,7 +261,7 @@ def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=
     DataWarning
         The best threshold is the lowest or highest of the sweep.
     """
-    grid = np.unique(np.asarray(grid, dtype="float64"))
+    image, grid = as_map(image), sorted_grid(grid)
     observed, glacier = observed_and_glacier(reference, image, region)
     counts = sweep_counts(image, grid, observed, glacier)
     (fn, tp), (tn, fp) = split(counts[1]), split(counts[0])
@@ -268,14 +283,30 @@ def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=
     first = best - int(np.argmin(np.append(good[best::-1], False))) + 1
     last = best + int(np.argmin(np.append(good[best:], False))) - 1
     stable = (float(grid[first]), float(grid[last]))
-    return ThresholdCurve(
-        table, float(grid[best]), stable, tolerance, image.attrs.get("radiometry", "unknown")
-    )
+    known = image.attrs.get("long_name", ""), image.attrs.get("radiometry", "unknown")
+    return ThresholdCurve(table, float(grid[best]), stable, tolerance, *known)
+
+
+def as_map(image):
+    """The image (y, x), rows first."""
+    if set(image.dims) != {"y", "x"}:
+        raise GridError(
+            f"A sweep needs one image (y, x), not dims {image.dims}: choose one with isel or sel."
+        )
+    return image.transpose("y", "x")
+
+
+def sorted_grid(grid):
+    """Thresholds in order, each once."""
+    grid = np.unique(np.asarray(grid, dtype="float64"))
+    if not grid.size or not np.isfinite(grid).all():
+        raise GlacierlabError("A sweep needs finite thresholds: grid=np.arange(1.5, 3.8, 0.2), say.")
+    return grid
 
 
 def recall_curve(image, reference, grid=CHEN_SWEEP):
     """Recall by threshold, for a reference that labels only some of the ice."""
-    grid = np.unique(np.asarray(grid, dtype="float64"))
+    image, grid = as_map(image), sorted_grid(grid)
     missed, found = split(sweep_counts(image, grid, *observed_and_glacier(reference, image))[1])
     return pd.Series(found / (found + missed), pd.Index(grid, name="threshold"), name="recall")
 
@@ -287,14 +318,17 @@ def observed_and_glacier(reference, image, region=None):
         glacier = burn(reference, image)
     else:
         require_same_grid(image, reference, ("image", "reference"))
+        reference = reference.transpose("y", "x")
         observed = reference.notnull() if reference.dtype.kind == "f" else reference != NOT_OBSERVED
         meanings = reference.attrs.get("flag_meanings", "background glacier").split()
         codes = reference.attrs.get("flag_values", range(len(meanings)))
         ice = [int(c) for c, m in zip(codes, meanings, strict=True) if m in ("glacier", *GLACIER_PARTS)]
         glacier = reference.isin(ice)
     if region is not None:
-        observed = observed & (burn(region, image) if hasattr(region, "geometry") else region)
-    return observed, glacier
+        region = burn(region, image) if hasattr(region, "geometry") else region
+        require_same_grid(image, region, ("image", "region"))
+        observed = observed & region.transpose("y", "x").data
+    return observed, glacier.transpose("y", "x")
 
 
 def split(counts):
@@ -343,6 +377,6 @@ def area_curve(image, grid=CHEN_SWEEP):
     """
     from ..io.layers import cell_area_m2
 
-    grid = np.unique(np.asarray(grid, dtype="float64"))
+    image, grid = as_map(image), sorted_grid(grid)
     above = split(sweep_counts(image, grid).sum(axis=0))[1]
     return pd.Series(above * cell_area_m2(image) / 1e6, pd.Index(grid, name="threshold"), name="area_km2")

@@ -4,10 +4,12 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage
 
+from ..errors import GlacierlabError
 from ..io.layers import cell_area_m2
 from ..tables import CLASSES, NOT_OBSERVED
 
-GLACIER = CLASSES["glacier"].code
+GLACIER = np.uint8(CLASSES["glacier"].code)
+STRIP = 512  # rows
 
 
 def clean(mask, size=5, min_area_km2=0.01, min_hole_km2=0.01):
@@ -30,13 +32,21 @@ def clean(mask, size=5, min_area_km2=0.01, min_hole_km2=0.01):
     -------
     xarray.DataArray
         As `mask`; unobserved pixels stay so and count as background. A lazy mask stays lazy; it is one block
-        then, for a glacier may cross all of them (a byte a pixel).
+        then, for a glacier may cross all of them (about ten bytes a pixel while it works).
 
     Raises
     ------
+    GlacierlabError
+        `size` is even or negative, or an area negative.
     GridError
         The CRS is missing or in degrees, so that an area in pixels cannot be told.
     """
+    if size < 0 or (size and size % 2 == 0):
+        raise GlacierlabError(
+            f"size={size}: the square's side is odd, or 0 to leave opening and closing out."
+        )
+    if not min(min_area_km2, min_hole_km2) >= 0:
+        raise GlacierlabError(f"Areas of {min_area_km2} and {min_hole_km2} km²: give 0 or more.")
     needs_area = min_area_km2 > 0 or min_hole_km2 > 0
     pixels_per_km2 = 1e6 / cell_area_m2(mask) if needs_area else 0.0
     whole = mask if mask.chunks is None else mask.chunk({"y": -1, "x": -1})
@@ -69,17 +79,30 @@ def clean_block(codes, size, min_pixels, min_hole_pixels):
     glacier &= ~small_parts(glacier, min_pixels, np.ones((3, 3)))
     holes = ~glacier & ~unseen
     small = small_parts(holes, min_hole_pixels, None, but_not=edge_or_near(unseen))
-    return np.where(unseen, np.uint8(NOT_OBSERVED), ((glacier | small) * GLACIER).astype(np.uint8))
+    return np.where(unseen, np.uint8(NOT_OBSERVED), (glacier | small) * GLACIER)
 
 
 def small_parts(mask, min_pixels, structure, but_not=None):
     """Parts of a mask with fewer pixels, save those that touch `but_not`."""
-    labels, _ = ndimage.label(mask, structure)
-    small = np.bincount(labels.ravel()) < min_pixels
+    labels, count = ndimage.label(mask, structure, output=np.int32)
+    small = part_sizes(labels, count) < min_pixels
     small[0] = False
     if but_not is not None:
         small[np.unique(labels[but_not])] = False
-    return small[labels]
+    found = np.empty(mask.shape, bool)
+    for rows in strips(labels):
+        found[rows] = small[labels[rows]]
+    return found
+
+
+def part_sizes(labels, count):
+    """Pixels of each label (y, x) int32, from 0 to `count`."""
+    return sum(np.bincount(labels[rows].ravel(), minlength=count + 1) for rows in strips(labels))
+
+
+def strips(labels):
+    """Slices of some rows each: NumPy widens to 64 bits what it counts or looks up."""
+    return [slice(top, top + STRIP) for top in range(0, len(labels), STRIP)]
 
 
 def edge_or_near(unseen):

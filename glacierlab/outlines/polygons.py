@@ -9,6 +9,7 @@ from scipy import ndimage
 from ..errors import GridError
 from ..io.layers import geodesic_area_km2, require_crs, transform_of
 from ..tables import NOT_OBSERVED
+from .clean import part_sizes
 
 COLUMNS = ["class", "area_km2", "pixels", "cenlon", "cenlat", "src_date", "geometry"]
 
@@ -43,7 +44,7 @@ def vectorize(mask, classes=None, min_area_km2=0.0):
         raise GridError(
             f"Outlines are of one map (y, x), not of dims {mask.dims}: choose one with isel or sel."
         )
-    crs = require_crs(mask, "Outlines")
+    mask, crs = mask.transpose("y", "x"), require_crs(mask, "Outlines")
     codes, names = np.asarray(mask.values), class_names(mask)
     rows = []
     for code in set(np.unique(codes).tolist()) - {0, NOT_OBSERVED}:
@@ -71,12 +72,11 @@ def parts(present, mask):
     GDAL traces four-connected polygons, which are valid; those that only touch at corners become one
     MultiPolygon, which is valid too, where tracing eight-connected ones makes rings that cross themselves.
     """
-    labels, count = ndimage.label(present, np.ones((3, 3)))
-    labels = labels.astype(np.int32)
+    labels, count = ndimage.label(present, np.ones((3, 3)), output=np.int32)
     polygons = {}
     for geometry, label in shapes(labels, mask=present, connectivity=4, transform=transform_of(mask)):
         polygons.setdefault(int(label), []).append(shapely.geometry.shape(geometry))
-    pixels = np.bincount(labels.ravel(), minlength=count + 1)
+    pixels = part_sizes(labels, count)
     for label, found in sorted(polygons.items()):
         yield found[0] if len(found) == 1 else shapely.MultiPolygon(found), int(pixels[label])
 

@@ -85,6 +85,16 @@ class MapClass:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A row of `ratios.toml`."""
+
+    numerator: str
+    denominator: str
+    threshold: float
+    source: str
+
+
+@dataclass(frozen=True)
 class SpectralIndex:
     """A row of `indices.toml`."""
 
@@ -103,7 +113,13 @@ class SpectralIndex:
         return [name for name in names if name not in self.constants]
 
 
-BAND_ALIASES = {"swir1": "swir16", "swir2": "swir22", "thermal": "lwir", "rededge": "rededge071"}
+BAND_ALIASES = {
+    "swir1": "swir16",
+    "swir2": "swir22",
+    "rededge1": "rededge071",
+    "rededge2": "rededge075",
+    "rededge3": "rededge078",
+}  # not "rededge": catalogues call both B05 and B8A so
 
 NOT_OBSERVED = 255  # the code of a pixel without data in every class map
 
@@ -134,7 +150,8 @@ def lookup(table, name, kind):
         return table[name]
     close = get_close_matches(str(name), table, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(table))}.")
+    known = sorted(table) if len(table) <= 40 else [*sorted(table)[:12], f"… ({len(table)} in all)"]
+    raise UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
 
 
 SENSORS = read_table("sensors.toml", Sensor)
@@ -142,6 +159,7 @@ PRODUCTS = read_table("products.toml", Product)
 MASKS = read_table("masks.toml", Mask)
 CLASSES = read_table("classes.toml", MapClass)
 INDICES = read_table("indices.toml", SpectralIndex)
+RATIOS = read_table("ratios.toml", Ratio)
 
 
 def _sensor_names():
@@ -176,4 +194,6 @@ def band_name(name, sensor=None):
         row = SENSORS[sensor]
         if native_key(name) in row.by_native:
             return row.by_native[native_key(name)].name
+        if lower == "nir08" and lower not in row.by_name:
+            return "nir"  # STAC's name of Landsat's only near infrared
     return BAND_ALIASES.get(lower, lower)
