@@ -7,6 +7,8 @@ import xarray as xr
 from .features.indices import index, ratio
 from .features.threshold import area_curve, best_threshold, threshold
 from .io.radiometry import to_reflectance
+from .mapping import map_glaciers
+from .outlines import clean, vectorize
 from .quality import check, valid_mask
 
 
@@ -20,46 +22,32 @@ def as_method(function):
     return method
 
 
-class Outlines:
-    """What geopandas draws in, imported when it is called."""
+class Accessor:
+    """Holds the object and nothing else: xarray drops an accessor after most operations."""
 
     def __init__(self, xarray_object):
-        self._object = xarray_object  # nothing else: xarray drops the accessor after most operations
-
-    def outlines(self, **options):
-        """Polygons of a class map; see `glacierlab.vectorize`."""
-        from .outlines import vectorize
-
-        return vectorize(self._object, **options)
+        self._object = xarray_object
 
 
 @xr.register_dataset_accessor("glacier")
-class SceneAccessor(Outlines):
+class SceneAccessor(Accessor):
     """Functions of a scene or prediction: `scene.glacier.index("ndsi")`."""
 
     check = as_method(check)
     index = as_method(index)
+    map_glaciers = as_method(map_glaciers)
+    outlines = as_method(vectorize)
     ratio = as_method(ratio)
     to_reflectance = as_method(to_reflectance)
     valid_mask = as_method(valid_mask)
 
-    def map_glaciers(self, **options):
-        """A glacier map of a scene; see `glacierlab.map_glaciers`."""
-        from .mapping import map_glaciers
-
-        return map_glaciers(self._object, **options)
-
 
 @xr.register_dataarray_accessor("glacier")
-class RasterAccessor(Outlines):
+class RasterAccessor(Accessor):
     """Functions of one raster: `ratio.glacier.threshold("otsu")`."""
 
     area_curve = as_method(area_curve)
     best_threshold = as_method(best_threshold)
+    clean = as_method(clean)
+    outlines = as_method(vectorize)
     threshold = as_method(threshold)
-
-    def clean(self, **options):
-        """Open, close, and drop small parts of a mask; see `glacierlab.outlines.clean`."""
-        from .outlines import clean
-
-        return clean(self._object, **options)

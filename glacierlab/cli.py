@@ -81,17 +81,22 @@ def scene_options(command):
 
 def open_from(path, bands=None, offset=None, **options):
     """The scene of a path and the options of `scene_options`; a large one lazily."""
-    from .io.scene import open_scene
+    from .io.scene import open_scene, require_data
 
     given = {key: value for key, value in options.items() if value is not None}
     if offset is not None:
         given["offset"] = offset if offset in ("metadata", "baseline") else number(offset, "--offset")
     if bands:
-        pairs = [part.strip() for part in bands.split(",")]
-        given["bands"] = dict(p.split("=", 1) for p in pairs) if "=" in bands else pairs
+        pairs = [tuple(part.strip().split("=", 1)) for part in bands.split(",")]
+        if len({len(pair) for pair in pairs}) > 1:
+            raise click.BadParameter(f"{bands!r} mixes names and name=number.", param_hint="--bands")
+        given["bands"] = dict(pairs) if len(pairs[0]) == 2 else [name for (name,) in pairs]
     scene = open_scene(path, chunks=CHUNK, **given)
-    small = scene.sizes["y"] * scene.sizes["x"] <= LARGE
-    return open_scene(path, **given) if small else scene
+    if scene.sizes["y"] * scene.sizes["x"] > LARGE:
+        return scene
+    scene = scene.compute()
+    require_data(scene, path)
+    return scene
 
 
 def number(text, option):
@@ -154,6 +159,7 @@ def sample(name):
 )
 @click.option("-t", "--threshold", "value", help="A number, 'otsu' or 'li'; default the published one.")
 @click.option("--blue-above", type=float, help="Also ask for blue reflectance above this (shadow guard).")
+@click.option("--keep-ice/--no-keep-ice", default=True, show_default=True, help="Win back ice flagged cloud.")
 @click.option("--size", default=5, show_default=True, help="Side of the opening and closing square; 0: none.")
 @click.option("--min-area", "min_area_km2", default=0.01, show_default=True, help="Smallest part [km²].")
 @click.option("--reference", help="Outlines or mask to score against.")
@@ -163,7 +169,7 @@ def sample(name):
 @click.option("-o", "--output", default="glacierlab-map", show_default=True, help="Folder to write to.")
 @scene_options
 def map_command(
-    path, layer_name, value, blue_above, size, min_area_km2, reference, partial, output, **options
+    path, layer_name, value, blue_above, keep_ice, size, min_area_km2, reference, partial, output, **options
 ):
     """Map glaciers in a scene by a threshold; writes rasters, outlines, areas, a picture and a report."""
     from tqdm.dask import TqdmCallback
@@ -177,7 +183,13 @@ def map_command(
     if value is not None and value not in ("otsu", "li"):
         value = number(value, "--threshold")
     prediction = map_glaciers(
-        scene, layer_name, value, blue_above=blue_above, size=size, min_area_km2=min_area_km2
+        scene,
+        layer_name,
+        value,
+        blue_above=blue_above,
+        keep_ice=keep_ice,
+        size=size,
+        min_area_km2=min_area_km2,
     )
     with TqdmCallback(desc="mapping", leave=False, disable=None):  # a lazy scene is computed here
         prediction = prediction.compute()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .errors import MissingBandError
+from .errors import GridError, MissingBandError
 from .features.indices import index
 from .tables import MASKS, SENSORS
 
@@ -93,13 +93,22 @@ def check(scene):
     Returns
     -------
     pandas.DataFrame
-        One row a test: `verdict` ("ok", "warn", "fail", "unknown"), `evidence`, `advice`.
+        One row a test: `verdict` ("ok", "warn", "fail", "unknown"), `evidence`, `advice`. The limits between
+        verdicts are assumptions.
+
+    Raises
+    ------
+    GridError
+        The scene has several dates.
     """
     import rioxarray  # noqa: F401  registers .rio
 
+    if "time" in scene.dims:
+        raise GridError("The doctor looks at one date: choose it with scene.isel(time=0).")
     bands = [name for name in scene.data_vars if is_reflective(scene, name)]
     step = max(1, int(np.ceil(np.sqrt(scene.sizes["y"] * scene.sizes["x"] / MAX_PIXELS))))
-    looked_at = scene[bands].isel(y=slice(None, None, step), x=slice(None, None, step)).compute()
+    looked_at = scene[bands].isel(y=slice(None, None, step), x=slice(None, None, step), missing_dims="ignore")
+    looked_at = looked_at.compute()
     rows = {name: test(scene, looked_at) for name, test in TESTS.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["verdict", "evidence", "advice"])
     return table.rename_axis("test")
@@ -194,11 +203,28 @@ def check_offset(scene, looked_at):
     }
     negative = {name: float((seen(looked_at, name) < 0).mean()) for name in low}
     if low and min(low.values()) > 0.07:
-        return "warn", f"darkest 0.5 %: {listed(low)}", "an offset was not subtracted? open with offset=-1000"
+        return (
+            "warn",
+            f"darkest 0.5 %: {listed(low)}",
+            f"an offset was not subtracted?{by_hand(scene, -1000)}",
+        )
     if negative and max(negative.values()) > 0.05:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in negative.items())
-        return "warn", f"negative: {shares}", "deep shadow, or an offset subtracted twice: open with offset=0"
+        return (
+            "warn",
+            f"negative: {shares}",
+            f"deep shadow, or an offset subtracted twice?{by_hand(scene, 0)}",
+        )
     return "ok", f"darkest 0.5 %: {listed(low)}", ""
+
+
+def by_hand(scene, offset):
+    """How to settle an offset, for the one sensor whose products differ in it."""
+    return (
+        f" open with offset={offset}"
+        if scene.attrs.get("sensor") == "sentinel2_msi"
+        else " compare its source"
+    )
 
 
 def check_empty_swir(scene, looked_at):

@@ -14,7 +14,9 @@ import xarray as xr
 
 from .features.indices import layer
 from .features.threshold import area_curve, best_threshold, recall_curve
+from .io.layers import cell_area_m2, pixel_size_m
 from .io.write import whole_folder, write_outlines, write_raster, write_text
+from .mapping import computed
 from .outlines import vectorize
 from .quality import check
 from .scores import GLACIER_PARTS, score
@@ -24,7 +26,6 @@ from .viz import scene_figure, threshold_figure
 VERSIONS_OF = ("glacierlab", "xarray", "numpy", "rasterio", "geopandas", "shapely", "scikit-image")
 SHOWN_SCORES = ("precision", "recall", "f1", "iou", "kappa", "oa", "asd_m", "hd95_m")
 SHOWN_OUTLINES = 15
-FILES = ("scene.tif", "class_map.tif", "outlines.gpkg", "areas.csv", "map.png", "report.html")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None):
     ------
     WriteError
     """
-    prediction = prediction.compute()
+    prediction = computed(prediction)
     outlines = vectorize(prediction)
     title = title or scene.attrs.get("title", "Glacier map")
     with whole_folder(folder) as staged:
@@ -160,6 +161,8 @@ def curve_figure(scene, prediction, reference):
 
 def sweep_around(used, kind):
     """Thresholds to draw around the one used."""
+    if kind is None:  # a band: its numbers have no common scale
+        return np.round(used * np.linspace(0.2, 3, 57), 4)
     if kind == "ratio":
         return np.round(np.linspace(0.5, max(15.0, 2 * used), 59), 3)
     return np.round(np.linspace(used - 0.4, used + 0.4, 33), 4)
@@ -184,7 +187,7 @@ def score_rows(prediction, reference):
 
 def provenance(scene, prediction, reference):
     """What the map was made of and with, as (name, text)."""
-    size = abs(scene.rio.resolution()[0])
+    size = pixel_size_m(scene)
     crs = scene.rio.crs
     code = crs.to_epsg()
     facts = {
@@ -198,6 +201,8 @@ def provenance(scene, prediction, reference):
         ),
         "grid": f"{scene.sizes['y']} x {scene.sizes['x']} pixels of {size:g} m",
         "CRS": f"EPSG:{code}" if code else f"{crs.to_dict().get('proj', 'custom')} (no EPSG code)",
+        "masked": prediction.attrs.get("masked", "no quality layer") + won_back(prediction),
+        "guard": prediction.attrs.get("guard", "none"),
         "cleaning": prediction.attrs.get("cleaning", "none"),
         "reference": reference.name if reference else "none",
         "licence": scene.attrs.get("licence", ""),
@@ -207,6 +212,16 @@ def provenance(scene, prediction, reference):
         + f", Python {platform.python_version()}",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def won_back(prediction):
+    """How much ice was won back from the cloud flag, for people."""
+    if "won_back" not in prediction.coords:
+        return ""
+    pixels = int(prediction["won_back"].sum())
+    return (
+        f"; {pixels} pixels ({pixels * cell_area_m2(prediction) / 1e6:.2f} km²) won back from the cloud flag"
+    )
 
 
 def version_of(package):

@@ -6,5 +6,6 @@ import glacierlab as gl
 
 scene = gl.sample("athabasca")  # NASA HLS, through SatRbedo
 outlines = gl.map_glaciers(scene).glacier.outlines()
-figure = gl.viz.scene_figure(scene, outlines, title="Athabasca Glacier, 16 August 2020")
+reference = gl.sample("athabasca_outline")
+figure = gl.viz.scene_figure(scene, outlines, reference, title="Athabasca Glacier, 16 August 2020")
 figure.savefig(Path(__file__).with_name("athabasca.png"), dpi=80)

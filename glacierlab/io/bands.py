@@ -18,6 +18,8 @@ from rasterio.windows import Window
 from ..errors import GridError, SceneError
 from .radiometry import apply_decode, physical_attrs
 
+MAX_PIXELS = 1e11  # of a grid; a Sentinel-2 tile at 1 m has a tenth of it
+
 
 @dataclass(frozen=True)
 class BandFile:
@@ -83,7 +85,8 @@ def same_projection(first, second):
 def common_grid(grids, resolution, mixed_pixels):
     """The grid for all bands: the finest, or `resolution` [units of the CRS] on its extent."""
     names, boxes = list(grids), list(grids.values())
-    finest = min(boxes, key=pixel_size)
+    spectral = [box for name, box in grids.items() if name != "pan"]  # pan alone does not sharpen the others
+    finest = min(spectral or boxes, key=pixel_size)
     for name, box in grids.items():
         if not same_projection(box.crs, finest.crs):
             raise GridError(
@@ -93,6 +96,9 @@ def common_grid(grids, resolution, mixed_pixels):
     if resolution is not None:
         if not resolution > 0:
             raise GridError(f"resolution={resolution} is no pixel size: give a positive number.")
+        pixels = finest.shape[0] * finest.shape[1] * (pixel_size(finest) / resolution) ** 2
+        if pixels > MAX_PIXELS:
+            raise GridError(f"resolution={resolution} makes {pixels:.1e} pixels: it is in units of the CRS.")
         own = [box for box in boxes if math.isclose(pixel_size(box), resolution)]
         return own[0] if own else finest.zoom_to(resolution=resolution)
     other = [name for name in names if not same_pixels(grids[name], finest)]

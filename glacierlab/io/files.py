@@ -133,10 +133,9 @@ def read_raster(path, sensor, bands):
 
 
 def bands_in_order(sensor, count):
-    """The sensor's bands where a file has as many, with or without the panchromatic one; else none."""
-    bands = SENSORS[sensor].bands if sensor else ()
-    spectral = tuple(band for band in bands if band.name != "pan")
-    return next((choice for choice in (bands, spectral) if len(choice) == count), ())
+    """The sensor's bands but the panchromatic one, where a file has as many; else none."""
+    bands = [band for band in SENSORS[sensor].bands if band.name != "pan"] if sensor else []
+    return bands if len(bands) == count else []
 
 
 def band_number(number):

@@ -103,7 +103,7 @@ def keep_source_area(outlines):
         if name is None or not np.issubdtype(outlines[name].dtype, np.number):
             continue
         ratio = np.nanmedian(outlines[name].replace(0, np.nan) / outlines.area_new)
-        close = [unit for unit in AREA_UNITS if 0.5 < ratio / unit < 2]
+        close = [1.0] if wanted == "area_km2" else [unit for unit in AREA_UNITS if 0.5 < ratio / unit < 2]
         if close:
             outlines = outlines.assign(area_km2_source=outlines[name] / close[0])
             outlines.attrs["area_source"] = f"{name} in {AREA_UNITS[close[0]]}"

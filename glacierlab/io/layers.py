@@ -20,6 +20,14 @@ def transform_of(raster):
     return Affine(stored.a, 0.0, x - stored.a / 2, 0.0, stored.e, y - stored.e / 2)
 
 
+def bounds_of(raster):
+    """(left, bottom, right, top) of the pixels' outer edges, in units of the CRS."""
+    transform = transform_of(raster)
+    x = sorted((transform.c, transform.c + transform.a * raster.sizes["x"]))
+    y = sorted((transform.f, transform.f + transform.e * raster.sizes["y"]))
+    return x[0], y[0], x[1], y[1]
+
+
 def require_crs(raster, needed_by):
     """The raster's CRS, or GridError."""
     if raster.rio.crs is None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import xarray as xr
+from rasterio.windows import Window
 
 from ..errors import DataWarning, GridError, MissingBandError, RadiometryError, SceneError, UnknownNameError
 from ..tables import SENSORS, band_name, sensor_key
 from .bands import one_line, open_bands
 from .files import is_hls, read_files, read_hls, read_raster
 from .landsat import read_landsat
-from .listing import list_files
+from .listing import Listing, list_files
 from .radiometry import AS_THEY_ARE, kind_of, scale_by_hand, to_reflectance
 from .sentinel2 import METADATA, read_safe
 
@@ -85,6 +86,7 @@ def open_scene(
     if isinstance(offset, str) and offset not in ("metadata", "baseline"):
         raise RadiometryError(f"offset={offset!r} is neither 'metadata', 'baseline' nor a number.")
     sensor = sensor_key(sensor) if sensor else None
+    bands = [bands] if isinstance(bands, str) else bands
     if not isinstance(path, (list, tuple)) and is_array_store(Path(path)):
         if resolution is not None:
             raise GridError(f"{path} is not resampled on opening: leave resolution= out.")
@@ -97,18 +99,25 @@ def open_scene(
         grid = dict(resolution=resolution, mixed_pixels=files.mixed_pixels)
         scene = open_bands(files.bands, chunks=chunks, keep_dn=keep_dn, **grid)
         scene.attrs = files.attrs
+    require_data(scene, path)
+    return scene
+
+
+def require_data(scene, path):
+    """SceneError where a scene in memory has no data at all."""
     kinds = {name: v.attrs.get("kind", kind_of(name)) for name, v in scene.data_vars.items()}
     measured = [scene[name] for name, kind in kinds.items() if kind in ("reflective", "thermal")]
     if measured and all(v.chunks is None and np.isnan(v).all() for v in measured):
         raise SceneError(f"{path}: every pixel is nodata. Check the file, or its nodata value.")
-    return scene
 
 
 def find_bands(path, bands, sensor, offset):
     """The `SceneFiles` of a path, by the product's own reader."""
     bands = bands if isinstance(bands, dict) else None
     if isinstance(path, (list, tuple)):
-        found = read_files([existing(p) for p in path], sensor, bands)
+        paths = [existing(p) for p in path]
+        hls = bands is None and is_hls([p.name for p in paths])
+        found = read_hls(Listing(Path(), tuple(map(str, paths)))) if hls else read_files(paths, sensor, bands)
     elif existing(path).is_dir() or str(path).lower().endswith(ARCHIVES):
         found = read_product(existing(path), bands, sensor, offset)
     else:
@@ -147,7 +156,9 @@ def require_same_sensor(path, asked, own):
 
 def existing(path):
     """The path, if something is there; a product's folder for its metadata file."""
-    path = Path(path)
+    if "://" in str(path):
+        raise SceneError(f"{path} is an address, not a file: download it, or write /vsicurl/ before it.")
+    path = Path(path).expanduser()
     if path.name.endswith("_MTL.txt") or path.name in METADATA:
         path = path.parent
     if not path.exists() and not str(path).startswith("/vsi"):
@@ -221,12 +232,20 @@ def name_of(path):
 
 
 def peek(source, side=256):
-    """Some stored numbers of a band (float64, nodata left out), without reading it all."""
+    """Some stored numbers of a band (float64, nodata left out), without reading it all.
+
+    An overview where there is one (JPEG 2000 always has), else windows in a 4 x 4 pattern.
+    """
     try:
         with rasterio.open(source.path) as file:
             nodata = file.nodata if file.nodata is not None else source.nodata
-            shape = tuple(min(side, n) for n in file.shape)
-            values = file.read(source.index, out_shape=shape).astype(float)
+            if max(file.shape) <= 4 * side or file.overviews(source.index):
+                shape = tuple(min(side, n) for n in file.shape)
+                values = file.read(source.index, out_shape=shape).astype(float).ravel()
+            else:
+                rows, columns = (np.linspace(0, n - side // 4, 4).astype(int) for n in file.shape)
+                windows = [Window(x, y, side // 4, side // 4) for y in rows for x in columns]
+                values = np.stack([file.read(source.index, window=w).astype(float) for w in windows]).ravel()
     except rasterio.errors.RasterioError as error:
         raise SceneError(f"{source.where} is damaged or cut short: {one_line(error)}") from error
     return values[np.isfinite(values) & (values != nodata)]
@@ -324,6 +343,12 @@ def settle_store(scene, path, radiometry, gain, offset):
     if told in ("toa", "sr"):
         require_unscaled(path, radiometry, gain)
         return scene
+    if radiometry == "dn" and any(
+        {"scale_factor", "add_offset"} & set(v.encoding) for v in scene.data_vars.values()
+    ):
+        raise RadiometryError(
+            f"{path} is packed, and xarray has unpacked it: its numbers are no DN any more."
+        )
     by_hand = None if isinstance(offset, str) else offset
     if radiometry != "dn" and (gain is not None or by_hand is not None or (told == "dn" and radiometry)):
         return to_reflectance(scene.assign_attrs(radiometry="dn"), gain, by_hand, radiometry)

@@ -100,6 +100,11 @@ def band_paths(listing):
         if match:
             size = int(match[2] or 0)
             found.setdefault(native_key(match[1]), []).append((size, listing.gdal_path(name)))
+    for native, paths in found.items():
+        if len({size for size, _ in paths}) < len(paths):
+            raise SceneError(
+                f"{listing.root} holds several tiles ({native} twice): give one GRANULE folder's images."
+            )
     return {native: min(paths)[1] for native, paths in found.items()}
 
 

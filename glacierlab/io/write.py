@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from ..errors import WriteError
+from ..errors import GridError, WriteError
 from ..tables import NOT_OBSERVED
 from .bands import one_line
 from .files import TAG
@@ -78,7 +78,11 @@ def write_raster(raster, path):
     Raises
     ------
     WriteError
+    GridError
+        The raster has several dates.
     """
+    if "time" in raster.dims:
+        raise GridError("A GeoTIFF holds one date: choose it with isel(time=0), or write Zarr with to_zarr.")
     if hasattr(raster, "data_vars"):
         names = tuple(n for n, v in raster.data_vars.items() if {"y", "x"} <= set(v.dims))
         stack = raster[list(names)].to_dataarray("band").astype("float32")
@@ -96,10 +100,13 @@ def write_raster(raster, path):
         with rasterio.open(temporary, "w", **profile) as file:
             file.update_tags(**{TAG: tag})
             file.descriptions = names
-            strips = range(0, stack.sizes["y"], STRIP)
+            height = stack.chunksizes["y"][0] if stack.chunks else STRIP  # no chunk is computed twice
+            strips = range(0, stack.sizes["y"], height)
             shown = dict(desc=Path(path).name, unit="strip", disable=len(strips) < 4, leave=False)
             for top in tqdm(strips, **shown):
-                rows = stack.isel(y=slice(top, top + STRIP)).values  # a lazy scene is computed strip by strip
+                rows = stack.isel(
+                    y=slice(top, top + height)
+                ).values  # a lazy scene is computed strip by strip
                 file.write(rows, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
         require_whole(temporary, tag)
     return Path(path)

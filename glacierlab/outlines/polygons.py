@@ -1,6 +1,5 @@
 """Polygons of a class map."""
 
-import geopandas as gpd
 import numpy as np
 import shapely
 from rasterio.features import shapes
@@ -39,6 +38,8 @@ def vectorize(mask, classes=None, min_area_km2=0.0):
     GridError
         The map has no CRS or several dates.
     """
+    import geopandas as gpd
+
     mask = mask["class_map"] if hasattr(mask, "data_vars") else mask
     if mask.ndim != 2:
         raise GridError(

@@ -130,7 +130,9 @@ def synthetic_scene(seed=0, shape=(400, 400), sensor="landsat-8", *, radiometry=
             "sun_azimuth": SUN_AZIMUTH,
         },
     )
-    return scene.rio.write_crs(CRS).rio.write_coordinate_system()
+    return (
+        scene.rio.write_crs(CRS).rio.write_coordinate_system().rio.write_transform()
+    )  # knows the pixel size
 
 
 def landscape(rng, shape, cell_m):

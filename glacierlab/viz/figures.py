@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..io.layers import bounds_of
 from ..tables import CLASSES
 
 COMPOSITES = (("swir16", "nir", "green"), ("nir", "red", "green"), ("red", "green", "blue"), ("nir", "red"))
@@ -29,15 +30,21 @@ def false_color(scene, bands=None, stretch=(2, 98)):
     step = thinning(scene)
     picture = []
     for name in chosen:
-        values = (
-            scene[name].isel(y=slice(None, None, step), x=slice(None, None, step)).values.astype("float32")
-        )
+        values = north_up(scene[name].isel(y=slice(None, None, step), x=slice(None, None, step)))
         seen = values[np.isfinite(values)]
         low, high = np.percentile(seen, stretch) if seen.size else (0, 1)
         picture.append(np.clip((values - low) / max(high - low, 1e-6), 0, 1) ** 0.8)
     picture = np.stack(picture, axis=-1)
     unseen = np.isnan(picture).any(axis=-1, keepdims=True)
     return np.where(unseen, 1.0, np.minimum(picture, 0.996))  # pure white means no data alone
+
+
+def north_up(band):
+    """Values (y, x) float32 with north above and east to the right, however the raster lies."""
+    band = band.transpose("y", "x")
+    rows = slice(None, None, -1 if band.y[0] < band.y[-1] else 1)
+    columns = slice(None, None, -1 if band.x[0] > band.x[-1] else 1)
+    return band.isel(y=rows, x=columns).values.astype("float32")
 
 
 def thinning(scene):
@@ -47,8 +54,9 @@ def thinning(scene):
 
 def extent_km(scene):
     """(left, right, bottom, top) of the pixels' outer edges [km] from the lower left corner, for imshow."""
-    left, bottom, right, top = scene.rio.bounds()
-    return 0, (right - left) / 1000, 0, (top - bottom) / 1000
+    left, bottom, right, top = bounds_of(scene)
+    km = scene.rio.crs.linear_units_factor[1] / 1000
+    return 0, (right - left) * km, 0, (top - bottom) * km
 
 
 def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
@@ -89,11 +97,12 @@ def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
 
 def draw_outlines(ax, outlines, scene, color):
     """Polygon boundaries in km from the scene's lower left corner."""
-    left, bottom, *_ = scene.rio.bounds()
+    left, bottom, *_ = bounds_of(scene)
+    km = scene.rio.crs.linear_units_factor[1] / 1000
     local = (
         outlines.geometry.to_crs(scene.rio.crs.to_wkt())
         .translate(-left, -bottom)
-        .scale(1e-3, 1e-3, origin=(0, 0))
+        .scale(km, km, origin=(0, 0))
     )
     local.boundary.plot(ax=ax, color=color, linewidth=1.4, aspect=None)
 
