@@ -58,7 +58,8 @@ def map_glaciers(
         attrs["masked"] = valid.attrs["source"]
     if blue_above is not None:
         blue = layer(scene, "blue")
-        mask = mask.where(blue.notnull(), NOT_OBSERVED).where((blue > blue_above) | (mask == NOT_OBSERVED), 0)
+        mask = mask.where(blue.notnull(), NOT_OBSERVED)
+        mask = mask.where((blue > blue_above) | (mask == NOT_OBSERVED), 0)
         attrs["guard"] = f"blue > {blue_above:g}"
     if sunlit is not None:
         require_same_grid(mask, sunlit, ("scene", "sunlit"))

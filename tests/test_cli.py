@@ -96,13 +96,14 @@ def test_map_against_outlines(cli, data, tmp_path):
     assert float(re.search(r"([\d.]+) km²", out)[1]) == pytest.approx(26, abs=2)
 
 
-def test_map_of_a_large_scene_is_lazy(cli, scene_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize("threshold", [[], ["-t", "otsu"], ["-t", "li"]])
+def test_map_of_a_large_scene_is_lazy(cli, scene_file, tmp_path, monkeypatch, threshold):
     monkeypatch.setattr("glacierlab.cli.LARGE", 100)
     monkeypatch.setattr("glacierlab.cli.CHUNK", 64)
-    code, _, _ = cli("map", scene_file, "-o", tmp_path / "lazy")
+    code, _, _ = cli("map", scene_file, *threshold, "-o", tmp_path / "lazy")
     assert code == 0
     monkeypatch.setattr("glacierlab.cli.LARGE", 10**9)
-    cli("map", scene_file, "-o", tmp_path / "eager")
+    cli("map", scene_file, *threshold, "-o", tmp_path / "eager")
     for name in ("scene.tif", "class_map.tif"):
         with (
             rasterio.open(tmp_path / "lazy" / name) as lazy,
@@ -157,6 +158,13 @@ BAD = {
     "no overlap": (["score", "truth.tif", "far.gpkg"], "do not overlap"),
     "other grid": (["score", "truth.tif", "small.tif"], "Different grids"),
     "scene as map": (["score", "scene.tif", "truth.tif"], "a class map has one"),
+    "mixed bands": (["map", "scene.tif", "--bands", "red=4,nir"], "mixes names and name=number"),
+    "even window": (["map", "scene.tif", "--size", "4"], "odd"),
+    "negative window": (["map", "scene.tif", "--size", "-1"], "odd"),
+    "no area": (["map", "scene.tif", "--min-area", "nan"], "0 or more"),
+    "infinite": (["map", "scene.tif", "-t", "inf"], "finite"),
+    "tiny pixels": (["doctor", "scene.tif", "--resolution", "1e-4"], "units of the CRS"),
+    "address": (["doctor", "https://127.0.0.1/scene.tif"], "is an address"),
     "missing argument": (["map"], "Missing argument"),
     "unknown sample": (["sample", "athabaska"], "Did you mean 'athabasca'"),
     "unknown command": (["mapp", "scene.tif"], "No such command"),

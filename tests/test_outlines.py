@@ -79,6 +79,15 @@ def test_classes_by_name(made):
     assert outlines.pixels.sum() == int((made["truth"] > 0).sum())
 
 
+def test_columns_before_rows_and_south_up_make_no_difference(made):
+    mask = made["truth"]
+    bounds = gl.vectorize(mask).total_bounds
+    for turned in (mask.transpose("x", "y"), mask[::-1], mask[:, ::-1]):
+        outlines = gl.vectorize(turned)
+        np.testing.assert_allclose(outlines.total_bounds, bounds)
+        assert outlines.area_km2.sum() == pytest.approx(gl.vectorize(mask).area_km2.sum())
+
+
 def test_one_row_of_pixels():
     codes = mask_of([[1, 1, 0]])
     codes = codes.rio.write_transform(Affine(30, 0, 600_000, 0, -30, 5_200_000))

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import glacierlab as gl
-from glacierlab.errors import MissingBandError
+from glacierlab.errors import DataWarning, GridError, MissingBandError
 from glacierlab.quality import flag_set
 from glacierlab.tables import MASKS
 
@@ -94,6 +94,43 @@ def test_map_leaves_clouds_out_and_keeps_ice(made):
     codes = made.glacier.map_glaciers(keep_ice=False)["class_map"]
     assert (codes[:40] == 255).all()
     assert not (codes[40:] == 255).any()
+
+
+def test_map_says_how_much_ice_it_won_back(made, tmp_path):
+    made["qa"] = xr.where(made["truth"] == 1, 1 << 3, 1 << 6).astype("uint16").assign_attrs(native="qa_pixel")
+    prediction = made.glacier.map_glaciers()
+    pixels = int(prediction["won_back"].sum())
+    assert 0.5 * int((made["truth"] == 1).sum()) < pixels <= int((made["truth"] == 1).sum())
+    gl.write_folder(tmp_path, made, prediction)
+    assert f"{pixels} pixels" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda s: s.assign_attrs(radiometry="dn"), lambda s: s.drop_vars("green")]
+)
+def test_map_without_reflectance_wins_nothing_back_and_says_so(made, change):
+    made["qa"] = xr.full_like(made["truth"], 1 << 6, dtype="uint16").assign_attrs(native="qa_pixel")
+    with pytest.warns(DataWarning, match="not won back"):
+        prediction = change(made).glacier.map_glaciers(value=3.1)
+    assert "won_back" not in prediction.coords
+    assert set(np.unique(prediction["class_map"])) == {0, 1}
+
+
+def test_advice_on_offsets_is_for_sentinel_2(made):
+    with xr.set_options(keep_attrs=True):
+        landsat = gl.check(plant_offset(made)).advice["offset"]
+        sentinel = gl.check(plant_offset(made).assign_attrs(sensor="sentinel2_msi")).advice["offset"]
+    assert "offset=" not in landsat
+    assert "offset=-1000" in sentinel
+
+
+def test_the_doctor_of_a_scene_without_bands(made):
+    assert gl.check(made[["elevation"]]).verdict["data"] == "fail"
+
+
+def test_the_doctor_of_several_dates(made):
+    with pytest.raises(GridError, match="isel"):
+        gl.check(made.expand_dims("time"))
 
 
 def test_scene_without_qa(made):

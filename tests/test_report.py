@@ -67,7 +67,7 @@ def test_published_thresholds_are_the_default(made, layer, threshold):
     assert prediction.attrs["layer"] == layer
 
 
-@pytest.mark.parametrize("layer", ["nir", "ndgi"])
+@pytest.mark.parametrize("layer", ["nir", "ndgi", "green/blue", "swir16/red"])
 def test_layer_without_published_threshold_asks_for_one(made, layer):
     with pytest.raises(GlacierlabError, match=r"no published threshold: give one, or 'otsu'"):
         made.glacier.map_glaciers(layer_name=layer)
@@ -76,6 +76,21 @@ def test_layer_without_published_threshold_asks_for_one(made, layer):
 def test_map_of_digital_numbers_asks_for_a_threshold(made):
     with pytest.raises(GlacierlabError, match=r"on 'dn' values has no published threshold"):
         made.assign_attrs(radiometry="dn").glacier.map_glaciers()
+
+
+def test_blue_that_was_not_seen_is_not_background(made):
+    made["blue"][:30] = np.nan
+    codes = made.glacier.map_glaciers(blue_above=0.05)["class_map"]
+    assert (codes[:30] == 255).all()
+
+
+def test_lazy_otsu_ends_as_a_number(made, tmp_path):
+    lazy = made.chunk(64)
+    prediction = lazy.glacier.map_glaciers(value="otsu")
+    assert prediction["class_map"].chunks is not None
+    gl.write_folder(tmp_path, lazy, prediction)
+    found = made.glacier.map_glaciers(value="otsu").attrs["threshold"]
+    assert f"red/swir16 &gt; {found:.4g}" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_map_without_swir(made):
@@ -92,6 +107,18 @@ def test_false_color_is_a_picture(made):
     assert 0 <= picture.min() <= picture.max() <= 1
     made["red"][:10] = np.nan
     assert (gl.viz.false_color(made, ["red", "green", "blue"])[:10] == 1).all()  # no data is white
+
+
+@pytest.mark.parametrize("dim", ["x", "y"])
+def test_north_is_up_however_the_raster_lies(made, dim):
+    turned = made.isel({dim: slice(None, None, -1)})
+    np.testing.assert_array_equal(gl.viz.false_color(turned), gl.viz.false_color(made))
+
+
+def test_a_folder_of_one_row(made, tmp_path):
+    row = made.isel(y=[80])
+    gl.write_folder(tmp_path, row, row.glacier.map_glaciers(size=0, min_area_km2=0))
+    xr.testing.assert_allclose(gl.open_scene(tmp_path / "scene.tif").y, made.y[[80]])
 
 
 def test_figures_need_no_display(made):

@@ -52,7 +52,8 @@ def open_scene(
     radiometry : {"dn", "toa", "sr"}, optional
         "dn" keeps digital numbers. "toa" or "sr" says what the file's numbers are where it does not.
     resolution : float, optional
-        Pixel size in units of the CRS; by default that of the finest band opened. Reflectance is resampled
+        Pixel size in units of the CRS; by default that of the finest band opened, the
+        panchromatic one aside. Reflectance is resampled
         bilinearly, averaged where pixels grow; flags take the nearest.
     chunks : int, dict or "auto", optional
         Open lazily in dask chunks; by default everything is read now.
