@@ -106,7 +106,7 @@ def test_map_says_how_much_ice_it_won_back(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda s: s.assign_attrs(radiometry="dn"), lambda s: s.drop_vars("green")]
+    "change", [lambda s: plant_scale(s).assign_attrs(radiometry="dn"), lambda s: s.drop_vars("green")]
 )
 def test_map_without_reflectance_wins_nothing_back_and_says_so(made, change):
     made["qa"] = xr.full_like(made["truth"], 1 << 6, dtype="uint16").assign_attrs(native="qa_pixel")

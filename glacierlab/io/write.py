@@ -92,6 +92,7 @@ def write_raster(raster, path):
     attrs = {key: plain(value) for key, value in raster.attrs.items()} | band_attrs(raster)
     predictor = 3 if stack.dtype.kind == "f" else 1
     profile = dict(driver="GTiff", tiled=True, blockxsize=256, blockysize=256, compress="deflate", zlevel=1)
+    profile |= dict(interleave="band")
     profile |= dict(count=len(names), height=stack.sizes["y"], width=stack.sizes["x"], predictor=predictor)
     profile |= dict(dtype=stack.dtype.name, nodata=np.nan if stack.dtype.kind == "f" else NOT_OBSERVED)
     profile |= dict(crs=raster.rio.crs, transform=transform_of(raster), BIGTIFF="IF_SAFER")
@@ -101,13 +102,13 @@ def write_raster(raster, path):
             file.update_tags(**{TAG: tag})
             file.descriptions = names
             height = stack.chunksizes["y"][0] if stack.chunks else STRIP  # no chunk is computed twice
-            strips = range(0, stack.sizes["y"], height)
-            shown = dict(desc=Path(path).name, unit="strip", disable=len(strips) < 4, leave=False)
-            for top in tqdm(strips, **shown):
+            strips = [(band, top) for band in range(len(names)) for top in range(0, stack.sizes["y"], height)]
+            quiet = None if len(strips) > 8 else True  # None: a bar in terminals alone
+            for band, top in tqdm(strips, desc=Path(path).name, unit="strip", disable=quiet, leave=False):
                 rows = stack.isel(
-                    y=slice(top, top + height)
-                ).values  # a lazy scene is computed strip by strip
-                file.write(rows, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
+                    band=band, y=slice(top, top + height)
+                ).values  # a lazy scene is computed here
+                file.write(rows, band + 1, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
         require_whole(temporary, tag)
     return Path(path)
 
@@ -117,10 +118,11 @@ def require_whole(path, tag):
     size = path.stat().st_size
     with rasterio.open(path) as file:
 
-        def number(what, row, column):
-            return int(file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1) or size + 1)
+        def number(what, row, column, band):
+            return int(file.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=band) or size + 1)
 
-        ends = [number("OFFSET", *block) + number("SIZE", *block) for block, _ in file.block_windows(1)]
+        blocks = [(*block, band) for band in file.indexes for block, _ in file.block_windows(band)]
+        ends = [number("OFFSET", *block) + number("SIZE", *block) for block in blocks]
         if file.tags().get(TAG) != tag or max(ends) > size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
