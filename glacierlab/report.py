@@ -53,7 +53,7 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None):
     Parameters
     ----------
     folder : path
-        Made if needed; files of these names in it are replaced, all together or not at all.
+        Made if needed; files of these names in it are replaced once all six are written.
     scene : xarray.Dataset
     prediction : xarray.Dataset
         Of `map_glaciers`, holding `class_map`.

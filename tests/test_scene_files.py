@@ -321,3 +321,18 @@ def test_stores_of_others(store):
     scaled = gl.open_scene(path, bands={"red": "B4"}, gain=1e-4, offset=-1000, radiometry="sr")
     np.testing.assert_allclose(scaled.red, 0.2, **EXACT)
     assert scaled.attrs["radiometry"] == "sr"
+
+
+def test_digital_numbers_called_reflectance_fail_the_doctor(tmp_path):
+    path = write_image(tmp_path / "red.tif", np.full((20, 20), 3000, "uint16"), descriptions=("red",))
+    table = gl.open_scene(path, radiometry="sr").glacier.check()  # the caller's word, and the doctor's
+    assert table.verdict["scale"] == "fail"
+    assert "gain=" in table.advice["scale"]
+
+
+def test_hls_files_given_as_a_list_are_hls(tmp_path):
+    folder = hls(tmp_path, {"B04": [[3000]], "B06": [[200]]})
+    scene = gl.open_scene(sorted(folder.glob("*.tif")))
+    assert scene.attrs["sensor"] == "hls_l30"
+    assert scene.attrs["radiometry"] == "sr"
+    assert float(scene.red[0, 0]) == pytest.approx(0.3)

@@ -36,7 +36,7 @@ def whole_file(path):
 
 @contextmanager
 def whole_folder(path, told=None):
-    """A temporary folder whose files replace those of `path` when the block ends well, and none if not."""
+    """A temporary folder whose files replace those of `path`, one by one, when the block ends well."""
     path, told = Path(path), told or path
     try:
         path.mkdir(parents=True, exist_ok=True)
