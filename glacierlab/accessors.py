@@ -6,6 +6,7 @@ import xarray as xr
 
 from .features.indices import index, ratio
 from .features.threshold import area_curve, best_threshold, threshold
+from .features.transforms import tasseled_cap
 from .io.radiometry import to_reflectance
 from .mapping import map_glaciers
 from .outlines import clean, vectorize
@@ -38,6 +39,7 @@ class SceneAccessor(Accessor):
     map_glaciers = as_method(map_glaciers)
     outlines = as_method(vectorize)
     ratio = as_method(ratio)
+    tasseled_cap = as_method(tasseled_cap)
     to_reflectance = as_method(to_reflectance)
     valid_mask = as_method(valid_mask)
 

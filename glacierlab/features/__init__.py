@@ -1,0 +1,13 @@
+"""Layers of a scene: ratios, indices, thresholds, transforms."""
+
+from importlib import import_module
+
+_WHERE = {"PCA": "transforms", "tasseled_cap": "transforms"}  # public name → module, loaded when it is used
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WHERE[name]}", __name__), name)

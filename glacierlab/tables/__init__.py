@@ -95,6 +95,21 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class TasseledCap:
+    """A row of `tasseled_cap.toml`: coefficients by component, in the order of `bands`."""
+
+    input: str
+    sensor: str  # that it was derived for
+    radiometry: str  # "dn", "toa" or "sr"
+    bands: tuple[str, ...]
+    source: str
+    coefficients: dict[str, list[float]]
+    additive: dict[str, float] = field(default_factory=dict)
+    default_for: tuple[str, ...] = ()  # "sensor:radiometry"
+    stands_in_for: tuple[str, ...] = ()  # the same, where it was derived for another level or sensor
+
+
+@dataclass(frozen=True)
 class SpectralIndex:
     """A row of `indices.toml`."""
 
@@ -160,6 +175,7 @@ MASKS = read_table("masks.toml", Mask)
 CLASSES = read_table("classes.toml", MapClass)
 INDICES = read_table("indices.toml", SpectralIndex)
 RATIOS = read_table("ratios.toml", Ratio)
+TASSELED_CAP = read_table("tasseled_cap.toml", TasseledCap)
 
 
 def _sensor_names():

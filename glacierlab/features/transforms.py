@@ -1,0 +1,325 @@
+"""Linear transforms of bands: tasselled cap by published tables, principal components by fit and replay."""
+
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from functools import reduce
+
+import dask
+import numpy as np
+import xarray as xr
+
+from ..errors import DataWarning, GlacierlabError, RadiometryError, require_bands
+from ..tables import TASSELED_CAP, lookup
+
+PIXELS = 2**15  # of a strip that stays in the processor's cache
+
+
+# ---- tasselled cap ----
+
+
+def tasseled_cap(scene, table=None):
+    """Brightness, greenness, wetness and what else the sensor's published table has; lazy if the scene is.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        One variable a band, with `sensor` and `radiometry` in its attributes.
+    table : str, optional
+        A key of `tables.TASSELED_CAP`; by default the one for the scene's sensor and radiometry. Which of
+        several published ones is the default is an assumption.
+
+    Returns
+    -------
+    xarray.DataArray
+        (feature, ..., y, x) float32, units as the scene's; NaN where any band is.
+
+    Raises
+    ------
+    RadiometryError
+        No table fits the sensor and radiometry, or `table` is for DN and the scene is reflectance, or the
+        reverse.
+    MissingBandError, UnknownNameError
+
+    Warns
+    -----
+    DataWarning
+        The default was derived for another product level or sensor; `table=` says that it is meant.
+    """
+    name = default_table(scene) if table is None else table
+    row = lookup(TASSELED_CAP, name, kind="tasselled-cap table")
+    require_same_numbers(scene, name, row)
+    bands = require_bands(scene, row.bands, needed_by=f"tasseled_cap ({name})")
+    components = list(row.coefficients)
+    weights = np.array([row.coefficients[c] for c in components], np.float32)
+    shifts = np.array([row.additive.get(c, 0.0) for c in components], np.float32)
+    values = xr.apply_ufunc(
+        weighted_sums,
+        *bands.values(),
+        kwargs=dict(weights=weights, shifts=shifts),
+        output_core_dims=[["feature"]],
+        dask="parallelized",
+        dask_gufunc_kwargs=dict(output_sizes={"feature": len(components)}),
+        output_dtypes=[np.float32],
+        keep_attrs=True,
+    )
+    values = values.transpose("feature", ...).assign_coords(feature=components).rename("tasseled_cap")
+    values.attrs = {"long_name": "tasselled cap", "table": name, "source": row.source}
+    return values.assign_attrs(radiometry=scene.attrs.get("radiometry", "unknown"))
+
+
+def weighted_sums(*bands, weights, shifts):
+    """Sums (..., features) of bands (...) by weights (features, bands), float32; NaN where any band is."""
+    flat = [band.reshape(-1) for band in bands]
+    out = np.empty((len(weights), flat[0].size), np.float32)
+    for strip in strips(flat[0].size):
+        np.matmul(weights, np.stack([band[strip] for band in flat]), out=out[:, strip])
+        out[:, strip] += shifts[:, np.newaxis]
+    return np.moveaxis(out.reshape(-1, *bands[0].shape), 0, -1)
+
+
+def strips(pixels):
+    """Slices of pixels that stay in the processor's cache."""
+    return [slice(start, start + PIXELS) for start in range(0, pixels, PIXELS)]
+
+
+def default_table(scene):
+    """The table for a scene's sensor and radiometry, or an error that lists what there is."""
+    sensor, radiometry = scene.attrs.get("sensor"), scene.attrs.get("radiometry", "unknown")
+    wanted = f"{sensor}:{radiometry}"
+    for name, row in TASSELED_CAP.items():
+        if wanted in row.default_for:
+            return name
+        if wanted in row.stands_in_for:
+            warnings.warn(
+                f"No tasselled cap was published for {sensor!r} at {radiometry!r}: {name!r} ({row.input}) "
+                "stands in. Say table= if that is meant.",
+                DataWarning,
+                stacklevel=3,
+            )
+            return name
+    known = [f"{name} ({row.input})" for name, row in TASSELED_CAP.items() if row.sensor == sensor]
+    raise RadiometryError(
+        f"No tasselled cap fits sensor {sensor!r} with {radiometry!r} values. "
+        f"Published for this sensor: {'; '.join(known) or 'none'}. "
+        "Convert the scene, or choose one with table=."
+    )
+
+
+def require_same_numbers(scene, name, row):
+    """RadiometryError where a table for DN meets reflectance, or the reverse."""
+    radiometry = scene.attrs.get("radiometry", "unknown")
+    if radiometry != "unknown" and (radiometry == "dn") != (row.radiometry == "dn"):
+        raise RadiometryError(
+            f"The table {name!r} is for {row.input}, and the scene holds {radiometry!r} values: convert it, "
+            "or take a table for those."
+        )
+
+
+# ---- principal components ----
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Principal components, fitted once and replayed anywhere.
+
+    Attributes
+    ----------
+    features : list of str
+        Names of the layers that went in, in order.
+    mean, scale : list of float
+        Of each layer, over the pixels where all are observed; scale is 1 unless standardized.
+    loadings : list of list of float
+        One row a component: unit vectors, the loading of largest magnitude positive.
+    explained_variance : list of float
+        Variance of each component [units of the layers squared, or 1 where standardized].
+    total_variance : float
+        Of all layers, so that `explained_variance_ratio` is the share of each component.
+    pixels : int
+        How many were fitted.
+    """
+
+    features: list
+    mean: list
+    scale: list
+    loadings: list
+    explained_variance: list
+    total_variance: float
+    pixels: int
+
+    @classmethod
+    def fit(cls, stacks, components=3, standardize=False):
+        """Fit to one stack or several, in one pass, block by block; pixels with any NaN are left out.
+
+        Parameters
+        ----------
+        stacks : xarray.DataArray or list of them
+            (feature, y, x), in memory or lazy; several must have the same features.
+        components : int
+            How many to keep; 3 is an assumption.
+        standardize : bool
+            Divide each layer by its standard deviation first (correlation instead of covariance), for layers
+            of different units.
+
+        Returns
+        -------
+        PCA
+
+        Raises
+        ------
+        GlacierlabError
+            Features differ, too many components are asked for, fewer than two pixels are observed, or a
+            layer is constant while standardizing.
+
+        Notes
+        -----
+        Sums are kept in float64 and blocks joined by Chan et al. 1983, doi:10.1080/00031305.1983.10483115:
+        chunks change the result by rounding alone.
+        """
+        stacks = [stacks] if isinstance(stacks, xr.DataArray) else list(stacks)
+        features = feature_names(stacks[0])
+        if any(feature_names(stack) != features for stack in stacks):
+            raise GlacierlabError(
+                f"The stacks have different features: {[feature_names(s) for s in stacks]}."
+            )
+        if not 1 <= components <= len(features):
+            raise GlacierlabError(f"components={components}: the stack has {len(features)} features.")
+        moments = [dask.delayed(moments_of)(block) for stack in stacks for block in blocks_of(stack)]
+        count, mean, scatter = reduce(joined, dask.compute(*moments, scheduler="threads"))
+        if count < 2:
+            raise GlacierlabError(f"Only {count} pixels are observed in all features: nothing to fit.")
+        covariance = scatter / (count - 1)
+        scale = np.sqrt(np.diag(covariance)) if standardize else np.ones(len(features))
+        if flat := [name for name, s in zip(features, scale, strict=True) if not s > 0]:
+            raise GlacierlabError(f"{flat} are constant: leave them out, or standardize=False.")
+        variance, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+        order = np.argsort(variance)[::-1][:components]
+        loadings = vectors[:, order].T
+        loadings *= np.sign(loadings[np.arange(components), np.abs(loadings).argmax(axis=1)])[:, np.newaxis]
+        kept = np.maximum(variance[order], 0.0).tolist()
+        total = float(variance.sum())
+        return cls(features, mean.tolist(), scale.tolist(), loadings.tolist(), kept, total, int(count))
+
+    @property
+    def explained_variance_ratio(self):
+        """Share of the total variance in each component."""
+        return [variance / self.total_variance for variance in self.explained_variance]
+
+    def transform(self, stack):
+        """Components of a stack; lazy if it is.
+
+        Parameters
+        ----------
+        stack : xarray.DataArray
+            (feature, y, x) with the features that were fitted, in any order.
+
+        Returns
+        -------
+        xarray.DataArray
+            (feature, y, x) float32, features "pc1", "pc2", …; NaN where any feature is.
+
+        Raises
+        ------
+        GlacierlabError
+            A feature is missing.
+        """
+        if missing := [name for name in self.features if name not in feature_names(stack)]:
+            raise GlacierlabError(f"The stack lacks {missing}, which the components were fitted on.")
+        stack = stack.transpose("feature", ...)
+        if feature_names(stack) != self.features:  # sel copies
+            stack = stack.sel(feature=self.features)
+        weights = np.array(self.loadings) / self.scale
+        shift = (weights @ self.mean).astype(np.float32)
+        names = [f"pc{i}" for i in range(1, len(weights) + 1)]
+        values = xr.apply_ufunc(
+            project,
+            stack.chunk({"feature": -1}) if stack.chunks else stack,
+            kwargs=dict(weights=weights.astype(np.float32), shift=shift),
+            input_core_dims=[["feature"]],
+            output_core_dims=[["component"]],
+            dask="parallelized",
+            dask_gufunc_kwargs=dict(output_sizes={"component": len(names)}),
+            output_dtypes=[np.float32],
+            keep_attrs=True,
+        )
+        values = values.transpose("component", ...).rename(component="feature").assign_coords(feature=names)
+        values.attrs = {"long_name": "principal components"}
+        return values.rename("pca")
+
+    def to_json(self):
+        """The fit as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The fit of JSON text; GlacierlabError for anything else. Nothing in it is evaluated."""
+        try:
+            found = cls(**json.loads(text))
+            shape = (len(found.explained_variance), len(found.features))
+            sizes = (len(found.mean), len(found.scale), np.array(found.loadings, dtype=float).shape)
+            if sizes != (shape[1], shape[1], shape) or not all(isinstance(n, str) for n in found.features):
+                raise ValueError(f"sizes {sizes} for {shape[1]} features")
+            if not np.isfinite(np.array([*found.mean, *found.scale, *np.ravel(found.loadings)], float)).all():
+                raise ValueError("not all numbers are finite")
+        except (ValueError, TypeError) as error:
+            raise GlacierlabError(
+                f"No saved principal components: {' '.join(str(error).split())}."
+            ) from error
+        return found
+
+
+def feature_names(stack):
+    """A stack's features."""
+    if "feature" not in stack.coords:
+        raise GlacierlabError(f"A stack has a `feature` coordinate; this array has dims {stack.dims}.")
+    return [str(name) for name in stack["feature"].values]
+
+
+def blocks_of(stack):
+    """Blocks (feature, ...) of a stack, delayed where it is lazy, strips of rows where it is not."""
+    stack = stack.transpose("feature", ...)
+    if stack.chunks is None:
+        return np.array_split(stack.values, min(16, stack.shape[1]), axis=1)
+    return stack.chunk({"feature": -1}).data.to_delayed().ravel().tolist()
+
+
+def moments_of(block):
+    """Pixels, mean (n,) and scatter (n, n) float64 of the pixels of a block (n, ...) without NaN."""
+    pixels = block.reshape(len(block), -1)
+    return reduce(joined, (moments_of_strip(pixels[:, strip]) for strip in strips(pixels.shape[1])))
+
+
+def moments_of_strip(strip):
+    """`moments_of` of some pixels (n, pixels), from sums about the first of them."""
+    seen = np.isfinite(strip).all(axis=0)
+    count = int(np.count_nonzero(seen))
+    if not count:
+        return 0, np.zeros(len(strip)), np.zeros((len(strip), len(strip)))
+    first = strip[:, seen.argmax()].astype("float64")
+    away = strip - first[:, np.newaxis]
+    if count < seen.size:
+        away[:, ~seen] = 0.0
+    mean = away @ np.ones(seen.size) / count
+    return count, first + mean, away @ away.T - count * np.outer(mean, mean)
+
+
+def joined(first, second):
+    """Moments of two sets of pixels together."""
+    (n, mean, scatter), (m, other_mean, other_scatter) = first, second
+    total = n + m
+    if not total:
+        return first
+    step = other_mean - mean
+    together = scatter + other_scatter + np.outer(step, step) * (n * m / total)
+    return total, mean + step * (m / total), together
+
+
+def project(pixels, weights, shift):
+    """Components (..., k) float32 of pixels (..., n) by weights (k, n), less a shift (k,)."""
+    bands = np.moveaxis(pixels, -1, 0)  # as they lie in memory
+    flat = bands.reshape(len(bands), -1)
+    out = np.empty((len(weights), flat.shape[1]), np.float32)
+    for strip in strips(flat.shape[1]):
+        np.matmul(weights, flat[:, strip], out=out[:, strip], casting="same_kind")
+        out[:, strip] -= shift[:, np.newaxis]
+    return np.moveaxis(out.reshape(-1, *bands.shape[1:]), 0, -1)
