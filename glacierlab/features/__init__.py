@@ -1,8 +1,12 @@
-"""Layers of a scene: ratios, indices, thresholds, transforms."""
+"""Layers of a scene: ratios, indices, thresholds, transforms, terrain."""
 
 from importlib import import_module
 
-_WHERE = {"PCA": "transforms", "tasseled_cap": "transforms"}  # public name → module, loaded when it is used
+_WHERE = {
+    "PCA": "transforms",
+    "tasseled_cap": "transforms",
+    "terrain": "dem",
+}  # public name → module, loaded when it is used
 
 __all__ = list(_WHERE)
 

@@ -1,0 +1,96 @@
+"""How fast are terrain layers? Slope, aspect, profile and plan curvature of a 4096 x 4096 DEM.
+
+Against gdaldem (slope and aspect only, files in memory-backed storage where there is one), xarray-spatial on
+dask threads and xdem, each where it is installed. Median of three interleaved rounds.
+"""
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import dask
+import numpy as np
+import xarray as xr
+
+from glacierlab.features.dem import terrain
+
+LAYERS = ["slope", "aspect", "profile_curvature", "plan_curvature"]
+
+
+def made_dem(side):
+    """Noisy hills (y, x) float32 [m], pixels of 30 m."""
+    y, x = np.mgrid[:side, :side].astype("float32")
+    heights = 3000 + 800 * np.sin(x / 90) * np.cos(y / 70)
+    heights += np.random.default_rng(0).normal(0, 3, heights.shape).astype("float32")
+    coords = {"y": 3.1e6 - 30.0 * np.arange(side), "x": 5e5 + 30.0 * np.arange(side)}
+    return xr.DataArray(heights, coords, ("y", "x")).rio.write_crs("EPSG:32645")
+
+
+def by_gdaldem(path):
+    """Slope and aspect, file to file."""
+    for mode in ("slope", "aspect"):
+        subprocess.run(["gdaldem", mode, path, path.with_name(f"{mode}.tif"), "-q"], check=True)
+
+
+def by_xarray_spatial(dem):
+    """Slope, aspect and its one curvature, as a dask graph."""
+    import xrspatial
+
+    dem = dem.assign_attrs(res=(30.0, 30.0))
+    dask.compute(xrspatial.slope(dem), xrspatial.aspect(dem), xrspatial.curvature(dem))
+
+
+def by_xdem(dem):
+    """The four layers."""
+    from xdem.terrain import get_terrain_attribute
+
+    names = ["slope", "aspect", "profile_curvature", "planform_curvature"]
+    get_terrain_attribute(dem.values, names, resolution=30.0, surface_fit="ZevenbergThorne")
+
+
+def seconds(function, *arguments):
+    """Time of one call."""
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--side", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    dem = made_dem(options.side)
+    lazy = dem.chunk(y=512, x=-1)
+    ours = "glacierlab, dask"
+    cases = {
+        ours: lambda: terrain(lazy, LAYERS).compute(),
+        "glacierlab, one thread": lambda: terrain(dem, LAYERS),
+    }
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
+        if shutil.which("gdaldem"):
+            dem.rio.to_raster(Path(folder) / "dem.tif")
+            cases["gdaldem, slope + aspect"] = lambda: by_gdaldem(Path(folder) / "dem.tif")
+        if find_spec("xrspatial"):
+            cases["xarray-spatial, dask"] = lambda: by_xarray_spatial(lazy)
+        if find_spec("xdem"):
+            cases["xdem"] = lambda: by_xdem(dem)
+        with dask.config.set(scheduler="threads", num_workers=options.threads):
+            for run in cases.values():
+                run()  # compiles
+            rounds = [{name: seconds(run) for name, run in cases.items()} for _ in range(3)]
+    medians = {name: float(np.median([row[name] for row in rounds])) for name in cases}
+    print(
+        f"{options.side} x {options.side} pixels, {options.threads} threads; seconds, ratio to ours on dask"
+    )
+    for name, value in medians.items():
+        print(f"{name:26} {value:7.3f} s  {value / medians[ours]:6.1f} x")
+
+
+if __name__ == "__main__":
+    main()
