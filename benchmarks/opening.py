@@ -6,8 +6,9 @@ written first, so they are in the page cache. Median of three interleaved rounds
 
 import argparse
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
 import rasterio
@@ -59,13 +60,6 @@ def by_package(folder, chunks=None):
     return scene.glacier.ratio("red", "swir16").glacier.threshold(2).values
 
 
-def seconds(function, *arguments):
-    """Time of one call."""
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=5490)
@@ -81,8 +75,8 @@ def main():
         cases = {f"{kind}, {way}": (Path(folder) / kind, n) for kind in kinds for way, n in ways.items()}
         rounds = []
         for _ in range(3):
-            row = {"NumPy, six bands": seconds(in_numpy, stack)}
-            row |= {case: seconds(by_package, *arguments) for case, arguments in cases.items()}
+            row = {"NumPy, six bands": timeit(lambda: in_numpy(stack), number=1)}
+            row |= {case: timeit(partial(by_package, *asked), number=1) for case, asked in cases.items()}
             rounds.append(row)
     medians = {case: float(np.median([row[case] for row in rounds])) for case in rounds[0]}
     base = medians["NumPy, six bands"]

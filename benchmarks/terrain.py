@@ -8,9 +8,9 @@ import argparse
 import shutil
 import subprocess
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
+from timeit import timeit
 
 import dask
 import numpy as np
@@ -52,13 +52,6 @@ def by_xdem(dem):
     get_terrain_attribute(dem.values, names, resolution=30.0, surface_fit="ZevenbergThorne")
 
 
-def seconds(function, *arguments):
-    """Time of one call."""
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=4096)
@@ -83,7 +76,7 @@ def main():
         with dask.config.set(scheduler="threads", num_workers=options.threads):
             for run in cases.values():
                 run()  # compiles
-            rounds = [{name: seconds(run) for name, run in cases.items()} for _ in range(3)]
+            rounds = [{name: timeit(run, number=1) for name, run in cases.items()} for _ in range(3)]
     medians = {name: float(np.median([row[name] for row in rounds])) for name in cases}
     print(
         f"{options.side} x {options.side} pixels, {options.threads} threads; seconds, ratio to ours on dask"

@@ -10,8 +10,9 @@ import argparse
 import re
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
 import xarray as xr
@@ -73,13 +74,6 @@ WAYS = {
 }
 
 
-def seconds(function, *arguments):
-    """Time of one call."""
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
 def peak_so_far_mb():
     """This process's peak memory [MB], as Linux tells it."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -116,13 +110,13 @@ def main():
     ours(stack[:, :256, :256])
     compare(
         f"PCA of a (10, {asked.side}, {asked.side}) stack, fit and three components",
-        [{name: seconds(way, stack) for name, way in WAYS.items()} for _ in range(3)],
+        [{name: timeit(partial(way, stack), number=1) for name, way in WAYS.items()} for _ in range(3)],
     )
     del stack
     for name in WAYS:
         print(f"  {name:34} {peak_mb(name, asked.side):8.0f} MB above the stack")
     ways = caps(asked.side)
-    rounds = [{name: seconds(way) for name, way in reversed(ways.items())} for _ in range(3)]
+    rounds = [{name: timeit(way, number=1) for name, way in reversed(ways.items())} for _ in range(3)]
     compare(f"Tasselled cap of {asked.side} x {asked.side} pixels", rounds)
 
 

@@ -185,7 +185,9 @@ class PCA:
         if not 1 <= components <= len(features):
             raise GlacierlabError(f"components={components}: the stack has {len(features)} features.")
         moments = [dask.delayed(moments_of)(block) for stack in stacks for block in blocks_of(stack)]
-        count, mean, scatter = reduce(joined, dask.compute(*moments, scheduler="threads"))
+        in_memory = all(stack.chunks is None for stack in stacks)
+        moments = dask.compute(*moments, scheduler="threads" if in_memory else None)  # arrays stay here
+        count, mean, scatter = reduce(joined, moments)
         if count < 2:
             raise GlacierlabError(f"Only {count} pixels are observed in all features: nothing to fit.")
         covariance = scatter / (count - 1)
