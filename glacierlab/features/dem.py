@@ -9,11 +9,11 @@ import xarray as xr
 from ..errors import GlacierlabError, GridError
 from ..io.layers import require_crs, transform_of
 from ..tables import lookup
-from . import _kernels
+from ._kernels import terrain as kernels
 
 # Name and unit, in the order of the kernel's codes.
 UNITS = ("degrees", "degrees", "1", "1", "1", "m-1", "m-1", "m-1", "m", "m", "m")
-TERRAIN = dict(zip(_kernels.TERRAIN_LAYERS, UNITS, strict=True))
+TERRAIN = dict(zip(kernels.TERRAIN_LAYERS, UNITS, strict=True))
 GRADIENTS = {"horn": True, "zevenbergen_thorne": False}
 METERS = ("m", "metre", "meter", "metres", "meters")
 
@@ -118,7 +118,7 @@ def terrain(dem, layers=tuple(TERRAIN), *, sun_azimuth=315.0, sun_elevation=45.0
 def on_block(heights, codes, dx, dy, horn, sun):
     """Layers (layer, y, x) float32 of heights (y, x) float32; NaN on the rim."""
     out = np.empty((len(codes), *heights.shape), np.float32)
-    _kernels.terrain(np.ascontiguousarray(heights), codes, dx, dy, horn, sun, out)
+    kernels.terrain(np.ascontiguousarray(heights), codes, dx, dy, horn, sun, out)
     return out
 
 

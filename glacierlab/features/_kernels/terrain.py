@@ -1,10 +1,8 @@
-"""NumPy arrays in, NumPy arrays out: no xarray, no dask, no files."""
+"""Terrain layers of a DEM, row by row."""
 
-import numba
 import numpy as np
 
-# nogil: dask's threads run blocks side by side. No fast-math: a pixel's result must not depend on its block.
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+from . import compiled
 
 TERRAIN_LAYERS = (
     "slope", "aspect", "aspect_sin", "aspect_cos", "hillshade", "profile_curvature", "plan_curvature",
