@@ -1,26 +1,26 @@
 """`.glacier` on Dataset and DataArray: the package's functions as methods; names, no logic."""
 
-from functools import wraps
+from importlib import import_module
+from types import MethodType
 
 import xarray as xr
 
-from .features.indices import index, ratio
-from .features.threshold import area_curve, best_threshold, threshold
-from .features.transforms import tasseled_cap
-from .io.radiometry import to_reflectance
-from .mapping import map_glaciers
-from .outlines import clean, vectorize
-from .quality import check, valid_mask
 
+class Method:
+    """A function of a scene or raster as a method, loaded when it is first looked at.
 
-def as_method(function):
-    """A function of a scene or raster as a method; help and completion show the function's own."""
+    Help and completion show the function's own.
+    """
 
-    @wraps(function)
-    def method(self, *args, **kwargs):
-        return function(self._object, *args, **kwargs)
+    def __init__(self, module, function=None):
+        self.module, self.function = module, function
 
-    return method
+    def __set_name__(self, owner, name):
+        self.function = self.function or name
+
+    def __get__(self, accessor, owner):
+        function = getattr(import_module(f".{self.module}", __package__), self.function)
+        return function if accessor is None else MethodType(function, accessor._object)
 
 
 class Accessor:
@@ -34,22 +34,27 @@ class Accessor:
 class SceneAccessor(Accessor):
     """Functions of a scene or prediction: `scene.glacier.index("ndsi")`."""
 
-    check = as_method(check)
-    index = as_method(index)
-    map_glaciers = as_method(map_glaciers)
-    outlines = as_method(vectorize)
-    ratio = as_method(ratio)
-    tasseled_cap = as_method(tasseled_cap)
-    to_reflectance = as_method(to_reflectance)
-    valid_mask = as_method(valid_mask)
+    add_layer = Method("io.align")
+    check = Method("quality")
+    index = Method("features.indices")
+    map_glaciers = Method("mapping")
+    outlines = Method("outlines", "vectorize")
+    pansharpen = Method("features.sharpening")
+    ratio = Method("features.indices")
+    stack = Method("features.recipe")
+    tasseled_cap = Method("features.transforms")
+    to_reflectance = Method("io.radiometry")
+    valid_mask = Method("quality")
 
 
 @xr.register_dataarray_accessor("glacier")
 class RasterAccessor(Accessor):
     """Functions of one raster: `ratio.glacier.threshold("otsu")`."""
 
-    area_curve = as_method(area_curve)
-    best_threshold = as_method(best_threshold)
-    clean = as_method(clean)
-    outlines = as_method(vectorize)
-    threshold = as_method(threshold)
+    area_curve = Method("features.threshold")
+    best_threshold = Method("features.threshold")
+    clean = Method("outlines")
+    glcm = Method("features.texture")
+    outlines = Method("outlines", "vectorize")
+    terrain = Method("features.dem")
+    threshold = Method("features.threshold")

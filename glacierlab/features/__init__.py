@@ -1,9 +1,14 @@
-"""Layers of a scene: ratios, indices, thresholds, transforms, terrain."""
+"""Layers of a scene: ratios, indices, thresholds, transforms, textures, terrain, radar, and stacks of them."""
 
 from importlib import import_module
 
 _WHERE = {
     "PCA": "transforms",
+    "Quantizer": "quantize",
+    "coherence": "insar",
+    "expected_coherence": "insar",
+    "glcm": "texture",
+    "pansharpen": "sharpening",
     "tasseled_cap": "transforms",
     "terrain": "dem",
 }  # public name → module, loaded when it is used
