@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -131,6 +132,17 @@ def test_ice_is_bright_and_wet(made):
     assert float(parts.sel(feature="wetness", truth=1)) > 0 > float(parts.sel(feature="wetness", truth=0))
 
 
+def test_tasseled_cap_of_many_pixels_is_shared_by_threads():
+    row = TASSELED_CAP["landsat8_oli_toa_baig2014"]
+    values = np.random.default_rng(8).uniform(0, 1, (6, 301, 433)).astype("float32")
+    scene = xr.Dataset({name: (("y", "x"), v) for name, v in zip(row.bands, values, strict=True)})
+    out = tasseled_cap(scene, table="landsat8_oli_toa_baig2014")
+    expected = np.tensordot(np.array(list(row.coefficients.values())), values.astype("float64"), axes=1)
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+    lazy = tasseled_cap(scene.chunk(y=100, x=77), table="landsat8_oli_toa_baig2014")
+    xr.testing.assert_equal(lazy.compute(), out)
+
+
 @pytest.mark.parametrize("chunks", [5, {"y": 12, "x": 3}])
 def test_tasseled_cap_is_lazy_and_equal(bands, chunks):
     scene = bands.assign_attrs(sensor="landsat_oli", radiometry="sr")
@@ -200,6 +212,80 @@ def test_pca_does_not_depend_on_chunks(rows, columns, features):
     components = whole.transform(lazy)
     assert components.chunks is not None
     xr.testing.assert_allclose(components.compute(), whole.transform(stack), atol=1e-5)
+
+
+def covariance_of(fit):
+    """The covariance that all components together hold."""
+    loadings = np.array(fit.loadings)
+    return (loadings.T * fit.explained_variance) @ loadings
+
+
+@given(
+    features=st.integers(2, 9),
+    rows=st.integers(1, 40),
+    columns=st.integers(2, 700),
+    dtype=st.sampled_from(["float32", "float64", ">f4", "float16", "int16", "uint8", "int32"]),
+    last=st.booleans(),
+    holes=st.floats(0, 0.4),
+)
+def test_moments_are_numpys(features, rows, columns, dtype, last, holes):
+    rng = np.random.default_rng(features * rows * columns)
+    mixed = rng.normal(size=(features, features)) @ rng.normal(20, 3, (features, rows * columns))
+    values = (128 + mixed / np.abs(mixed).max() * 100).astype(dtype).reshape(features, rows, columns)
+    if values.dtype.kind == "f":
+        values[0, rng.random((rows, columns)) < holes] = np.nan
+        values[-1, rng.random((rows, columns)) < holes / 4] = np.inf
+    stack = xr.DataArray(values, {"feature": [*map(str, range(features))]}, ("feature", "y", "x"))
+    pixels = valid(stack)
+    if len(pixels) < 2:
+        return
+    if last:  # in memory feature by feature within a pixel
+        stack = stack.transpose("y", "x", "feature").copy()
+    fit = PCA.fit(stack, features)
+    expected = np.cov(pixels.T)
+    np.testing.assert_allclose(covariance_of(fit), expected, atol=1e-11 * np.trace(expected))
+    np.testing.assert_allclose(fit.mean, pixels.mean(axis=0), rtol=1e-12)
+    assert fit.pixels == len(pixels)
+    components = fit.transform(stack).values
+    seen = np.isfinite(values.astype("float64")).all(axis=0)
+    expected = ((pixels - fit.mean) @ np.transpose(fit.loadings)).T
+    np.testing.assert_allclose(components[:, seen], expected, rtol=1e-6, atol=1e-4)
+
+
+@given(rows=st.integers(3, 40), columns=st.integers(3, 50), features=st.integers(1, 4))
+def test_components_are_the_same_to_the_bit_in_any_chunks(rows, columns, features):
+    values = np.random.default_rng(3).normal(50, 9, (4, 40, 50)).astype("float32")
+    stack = xr.DataArray(values, {"feature": list("abcd")}, ("feature", "y", "x"))
+    fit = PCA.fit(stack)
+    lazy = fit.transform(stack.chunk({"feature": features, "y": rows, "x": columns}))
+    np.testing.assert_array_equal(lazy.compute(), fit.transform(stack))
+
+
+def test_pca_of_many_features_and_threads(stack):
+    values = np.random.default_rng(5).normal(3, 1, (100, 300, 320)).astype("float32")
+    many = xr.DataArray(values, {"feature": [*map(str, range(100))]}, ("feature", "y", "x"))
+    with dask.config.set(num_workers=1):
+        alone = PCA.fit(many, 100)
+    with dask.config.set(num_workers=4):
+        assert PCA.fit(many, 100) == alone  # parts are joined in their order
+    np.testing.assert_allclose(covariance_of(alone), np.cov(valid(many).T), atol=1e-11)
+
+
+def test_pca_on_a_cluster(stack):
+    distributed = pytest.importorskip("distributed")
+    here, lazy = PCA.fit(stack), stack.chunk(y=16, x=25)
+    with (
+        distributed.LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+    ):
+        there = PCA.fit(lazy)
+        np.testing.assert_array_equal(here.transform(lazy).compute(), here.transform(stack))
+        assert PCA.fit(stack) == here  # an array in memory stays here
+        mixed = PCA.fit([stack[:, :16], lazy[:, 16:]])
+    for fit in (there, mixed):
+        np.testing.assert_allclose(fit.loadings, here.loadings, atol=1e-12)
+        np.testing.assert_allclose(fit.explained_variance, here.explained_variance, rtol=1e-12)
+        assert fit.pixels == here.pixels
 
 
 def test_pca_of_several_scenes_is_that_of_all_pixels(stack):

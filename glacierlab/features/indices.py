@@ -1,4 +1,4 @@
-"""Band ratios and spectral indices: formulas of the tables and of spyndex, in one numexpr call each."""
+"""Band ratios and spectral indices: formulas of the tables and of spyndex, in one pass each."""
 
 import ast
 import re
@@ -21,10 +21,7 @@ SMALLEST_DENOMINATOR = 1e-10
 
 
 def guarded(formula):
-    """The formula, NaN where it all but divides by 0, and a normalised difference of bands that are <= 0."""
-    if found := NORMALIZED_DIFFERENCE.fullmatch(formula):
-        a, b = found.groups()
-        return f"where((({a} <= 0) & ({b} <= 0)) | (abs({a} + {b}) < least), nan, {formula})"
+    """The formula, NaN where it all but divides by 0."""
     for divisor in divisors(formula):
         formula = f"where(abs({divisor}) < least, nan, {formula})"
     return formula
@@ -41,32 +38,46 @@ def evaluate(formula, bands, constants=None):
     """A formula on float32 bands, in one pass: xarray in, xarray out, lazy if the bands are."""
     numbers = {"nan": np.nan, "least": SMALLEST_DENOMINATOR, **(constants or {})}
     numbers = {name: np.float32(value) for name, value in numbers.items()}  # a double would widen all
+    names = list(bands)  # the bands themselves must not travel with the kernel
 
     def kernel(*arrays):
         out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), np.float32)
-        local = dict(zip(bands, arrays, strict=True)) | numbers
+        local = dict(zip(names, arrays, strict=True)) | numbers
         return numexpr.evaluate(formula, local, global_dict={}, out=out, casting="same_kind")
 
-    options = dict(
-        dask="parallelized", output_dtypes=[np.float32], keep_attrs=True
-    )  # the CRS is in attributes
-    values = xr.apply_ufunc(kernel, *bands.values(), **options)
+    return pixelwise(kernel, bands.values())
+
+
+def normalized_difference(a, b):
+    """(a - b) / (a + b) of two arrays, float32; NaN where both are <= 0, or all but cancel."""
+    from ._kernels import indices as kernels  # numba: a ratio need not wait for it
+
+    wide = np.result_type(a, b, np.float32)
+    a, b = np.broadcast_arrays(a.astype(wide, copy=False), b.astype(wide, copy=False))
+    out = np.empty(a.shape, np.float32)
+    least = np.float32(SMALLEST_DENOMINATOR)
+    kernels.normalized_difference(a.reshape(-1), b.reshape(-1), least, out.reshape(-1))
+    return out
+
+
+def pixelwise(kernel, bands):
+    """A kernel of arrays on bands, block by block, without their attributes."""
+    options = dict(dask="parallelized", output_dtypes=[np.float32])
+    values = xr.apply_ufunc(kernel, *bands, keep_attrs=True, **options)  # the CRS is in attributes
     values.attrs = {}
     return values
 
 
 def find_index(name):
     """The `SpectralIndex` of a name: a row of `tables.INDICES`, or an entry of spyndex's catalogue."""
-    own = {key: key for key in INDICES} | {
-        alias: key for key, row in INDICES.items() for alias in row.spyndex
-    }
-    if name in own or name.lower() in own:
-        return INDICES[own.get(name) or own[name.lower()]]
+    own = {alias.lower(): key for key, row in INDICES.items() for alias in (*row.spyndex, key)}
+    if name.lower() in own:
+        return INDICES[own[name.lower()]]
     import spyndex
 
     by_lower = {short.lower(): short for short in spyndex.indices}
     short = name if name in spyndex.indices else by_lower.get(name.lower())
-    if short is None or short in own:
+    if short is None:
         lookup({**dict.fromkeys(spyndex.indices), **INDICES}, name, kind="index")
     return from_spyndex(spyndex.indices[short], spyndex.constants)
 
@@ -105,8 +116,11 @@ def index(scene, name):
     row = find_index(name)
     bands = require_bands(scene, row.bands, needed_by=name)
     require_reflectance(scene, needed_by=name)
-    values = evaluate(guarded(row.formula), bands, row.constants)
-    kind = "normalized_difference" if NORMALIZED_DIFFERENCE.fullmatch(row.formula) else "index"
+    if pair := NORMALIZED_DIFFERENCE.fullmatch(row.formula):
+        kind = "normalized_difference"
+        values = pixelwise(normalized_difference, [bands[name] for name in pair.groups()])
+    else:
+        kind, values = "index", evaluate(guarded(row.formula), bands, row.constants)
     attrs = {
         "long_name": row.long_name,
         "units": "1",

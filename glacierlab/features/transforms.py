@@ -4,6 +4,7 @@ import json
 import warnings
 from dataclasses import asdict, dataclass
 from functools import reduce
+from itertools import chain, pairwise
 
 import dask
 import numpy as np
@@ -11,8 +12,11 @@ import xarray as xr
 
 from ..errors import DataWarning, GlacierlabError, RadiometryError, require_bands
 from ..tables import TASSELED_CAP, lookup
+from ._kernels import moments as kernels
 
-PIXELS = 2**15  # of a strip that stays in the processor's cache
+STRIP = 2**13  # pixels that stay in the processor's cache
+# An array in memory is shared by threads in parts: the same ones however many threads there are.
+PARTS, PART = 16, 2**15  # at most so many, of at least so many pixels
 
 
 # ---- tasselled cap ----
@@ -56,7 +60,7 @@ def tasseled_cap(scene, table=None):
     values = xr.apply_ufunc(
         weighted_sums,
         *bands.values(),
-        kwargs=dict(weights=weights, shifts=shifts),
+        kwargs=dict(weights=weights, shifts=shifts, threads=not scene.chunks),
         output_core_dims=[["feature"]],
         dask="parallelized",
         dask_gufunc_kwargs=dict(output_sizes={"feature": len(components)}),
@@ -68,19 +72,29 @@ def tasseled_cap(scene, table=None):
     return values.assign_attrs(radiometry=scene.attrs.get("radiometry", "unknown"))
 
 
-def weighted_sums(*bands, weights, shifts):
+def weighted_sums(*bands, weights, shifts, threads):
     """Sums (..., features) of bands (...) by weights (features, bands), float32; NaN where any band is."""
     flat = [band.reshape(-1) for band in bands]
     out = np.empty((len(weights), flat[0].size), np.float32)
-    for strip in strips(flat[0].size):
-        np.matmul(weights, np.stack([band[strip] for band in flat]), out=out[:, strip])
-        out[:, strip] += shifts[:, np.newaxis]
+
+    def work(start, stop):
+        for first in range(start, stop, STRIP):
+            strip = slice(first, min(first + STRIP, stop))
+            pixels = np.stack([band[strip] for band in flat], dtype=np.float32)
+            kernels.project(pixels, 0, weights, shifts, out[:, strip])
+
+    in_parts(work, out.shape[1], threads)
     return np.moveaxis(out.reshape(-1, *bands[0].shape), 0, -1)
 
 
-def strips(pixels):
-    """Slices of pixels that stay in the processor's cache."""
-    return [slice(start, start + PIXELS) for start in range(0, pixels, PIXELS)]
+def in_parts(work, pixels, threads):
+    """What `work(start, stop)` gives of each part of so many pixels, or of all of them at once."""
+    if not threads:
+        return [work(0, pixels)]
+    edges = np.linspace(0, pixels, 1 + min(PARTS, 1 + pixels // PART)).astype(int).tolist()
+    # traverse=False, or dask would look for its own kind in everything that `work` holds
+    work = dask.delayed(work, traverse=False)
+    return dask.compute(*(work(*part) for part in pairwise(edges)), scheduler="threads")
 
 
 def default_table(scene):
@@ -149,7 +163,9 @@ class PCA:
 
     @classmethod
     def fit(cls, stacks, components=3, standardize=False):
-        """Fit to one stack or several, in one pass, block by block; pixels with any NaN are left out.
+        """Fit to one stack or several, in one pass, block by block.
+
+        Pixels that are NaN or infinite in any layer are left out.
 
         Parameters
         ----------
@@ -173,8 +189,8 @@ class PCA:
 
         Notes
         -----
-        Sums are kept in float64 and blocks joined by Chan et al. 1983, doi:10.1080/00031305.1983.10483115:
-        chunks change the result by rounding alone.
+        Sums are kept in float64, about a pixel of each block, and blocks joined by Chan et al. 1983,
+        doi:10.1080/00031305.1983.10483115: chunks change the result by rounding alone.
         """
         stacks = [stacks] if isinstance(stacks, xr.DataArray) else list(stacks)
         features = feature_names(stacks[0])
@@ -184,10 +200,7 @@ class PCA:
             )
         if not 1 <= components <= len(features):
             raise GlacierlabError(f"components={components}: the stack has {len(features)} features.")
-        moments = [dask.delayed(moments_of)(block) for stack in stacks for block in blocks_of(stack)]
-        in_memory = all(stack.chunks is None for stack in stacks)
-        moments = dask.compute(*moments, scheduler="threads" if in_memory else None)  # arrays stay here
-        count, mean, scatter = reduce(joined, moments)
+        count, mean, scatter = reduce(joined, moments_of(stacks))
         if count < 2:
             raise GlacierlabError(f"Only {count} pixels are observed in all features: nothing to fit.")
         covariance = scatter / (count - 1)
@@ -231,12 +244,12 @@ class PCA:
         if feature_names(stack) != self.features:  # sel copies
             stack = stack.sel(feature=self.features)
         weights = np.array(self.loadings) / self.scale
-        shift = (weights @ self.mean).astype(np.float32)
+        shift = -(weights * self.mean).sum(axis=1)
         names = [f"pc{i}" for i in range(1, len(weights) + 1)]
         values = xr.apply_ufunc(
             project,
             stack.chunk({"feature": -1}) if stack.chunks else stack,
-            kwargs=dict(weights=weights.astype(np.float32), shift=shift),
+            kwargs=dict(weights=weights, shift=shift, threads=stack.chunks is None),
             input_core_dims=[["feature"]],
             output_core_dims=[["component"]],
             dask="parallelized",
@@ -277,32 +290,31 @@ def feature_names(stack):
     return [str(name) for name in stack["feature"].values]
 
 
-def blocks_of(stack):
-    """Blocks (feature, ...) of a stack, delayed where it is lazy, strips of rows where it is not."""
-    stack = stack.transpose("feature", ...)
-    if stack.chunks is None:
-        return np.array_split(stack.values, min(16, stack.shape[1]), axis=1)
-    return stack.chunk({"feature": -1}).data.to_delayed().ravel().tolist()
+def moments_of(stacks):
+    """Count, mean and scatter of every part of the stacks: arrays here, on threads; lazy ones by dask."""
+    found, lazy = [], []
+    for stack in stacks:
+        stack = stack.transpose("feature", ...)
+        if stack.chunks is None:
+            found += moments_of_pixels(stack.values, threads=True)
+        else:
+            blocks = stack.chunk({"feature": -1}).data.to_delayed().ravel()
+            lazy += [dask.delayed(moments_of_pixels)(block, threads=False) for block in blocks]
+    return [*found, *chain.from_iterable(dask.compute(*lazy))]
 
 
-def moments_of(block):
-    """Pixels, mean (n,) and scatter (n, n) float64 of the pixels of a block (n, ...) without NaN."""
-    pixels = block.reshape(len(block), -1)
-    return reduce(joined, (moments_of_strip(pixels[:, strip]) for strip in strips(pixels.shape[1])))
+def moments_of_pixels(stack, threads):
+    """Count, mean (n,) and scatter (n, n) of each part of a stack (n, ...); pixels with a hole left out."""
+    pixels = stack.reshape(len(stack), -1)
+    return in_parts(lambda *part: kernels.moments(*ready(pixels, *part)), pixels.shape[1], threads)
 
 
-def moments_of_strip(strip):
-    """`moments_of` of some pixels (n, pixels), from sums about the first of them."""
-    seen = np.isfinite(strip).all(axis=0)
-    count = int(np.count_nonzero(seen))
-    if not count:
-        return 0, np.zeros(len(strip)), np.zeros((len(strip), len(strip)))
-    first = strip[:, seen.argmax()].astype("float64")
-    away = strip - first[:, np.newaxis]
-    if count < seen.size:
-        away[:, ~seen] = 0.0
-    mean = away @ np.ones(seen.size) / count
-    return count, first + mean, away @ away.T - count * np.outer(mean, mean)
+def ready(pixels, start, stop):
+    """Pixels (n, :), start and stop for a kernel; a part of other numbers than native floats is cast."""
+    if pixels.dtype in (np.float32, np.float64):
+        return pixels, start, stop
+    wide = np.float32 if np.can_cast(pixels.dtype, np.float32) else np.float64
+    return pixels[:, start:stop].astype(wide), 0, stop - start
 
 
 def joined(first, second):
@@ -316,12 +328,15 @@ def joined(first, second):
     return total, mean + step * (m / total), together
 
 
-def project(pixels, weights, shift):
-    """Components (..., k) float32 of pixels (..., n) by weights (k, n), less a shift (k,)."""
+def project(pixels, weights, shift, threads):
+    """Components (..., k) float32 of pixels (..., n) by weights (k, n), plus a shift (k,)."""
     bands = np.moveaxis(pixels, -1, 0)  # as they lie in memory
     flat = bands.reshape(len(bands), -1)
     out = np.empty((len(weights), flat.shape[1]), np.float32)
-    for strip in strips(flat.shape[1]):
-        np.matmul(weights, flat[:, strip], out=out[:, strip], casting="same_kind")
-        out[:, strip] -= shift[:, np.newaxis]
+
+    def work(start, stop):
+        part, first, _ = ready(flat, start, stop)
+        kernels.project(part, first, weights, shift, out[:, start:stop])
+
+    in_parts(work, out.shape[1], threads)
     return np.moveaxis(out.reshape(-1, *bands.shape[1:]), 0, -1)
