@@ -24,7 +24,7 @@ check: .venv/with-test  ## format, lint and doctests
 lab: .venv/with-all  ## the lessons in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
-bench: .venv/with-all,test  ## every benchmark in turn
+bench: .venv/with-all,test,bench  ## every benchmark in turn
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 clean:  ## remove .venv and the caches; results stay

@@ -73,7 +73,7 @@ def test_conda_files_name_the_packages_and_bounds_of_pyproject(path, extras, con
 
 
 def test_all_is_every_extra_for_users():
-    assert set(EXTRAS) - ALL == {"all", "test", "docs", "dev"}
+    assert set(EXTRAS) - ALL == {"all", "test", "bench", "docs", "dev"}
 
 
 def test_classifiers_and_makefile_name_the_supported_pythons():
@@ -139,7 +139,7 @@ def test_import_is_light():
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = set(run.stdout.split())
     assert {"xarray", "glacierlab.accessors"} <= loaded
-    assert not {"torch", "panel", "geoviews", "geopandas", "matplotlib"} & loaded
+    assert not {"torch", "panel", "geoviews", "geopandas", "matplotlib", "numba", "rasterio"} & loaded
 
 
 # ---- files
