@@ -12,6 +12,7 @@ from . import accessors as _accessors  # noqa: F401  registers .glacier
 __version__ = version("glacierlab")
 
 _WHERE = {  # public name → the module that holds it
+    "Recipe": "features.recipe",
     "area_curve": "features.threshold",
     "best_threshold": "features.threshold",
     "check": "quality",

@@ -128,6 +128,15 @@ class SpectralIndex:
         return [name for name in names if name not in self.constants]
 
 
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A row of `recipes.toml`."""
+
+    layers: tuple[str, ...]
+    source: str
+    note: str = ""
+
+
 BAND_ALIASES = {
     "swir1": "swir16",
     "swir2": "swir22",
@@ -176,6 +185,7 @@ CLASSES = read_table("classes.toml", MapClass)
 INDICES = read_table("indices.toml", SpectralIndex)
 RATIOS = read_table("ratios.toml", Ratio)
 TASSELED_CAP = read_table("tasseled_cap.toml", TasseledCap)
+RECIPES = read_table("recipes.toml", NamedRecipe)
 
 
 def _sensor_names():

@@ -1,0 +1,321 @@
+"""A recipe: which layers make a stack, and all that was fitted for them, to be replayed anywhere."""
+
+import re
+import warnings
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+import xarray as xr
+
+from ..errors import DataWarning, GlacierlabError, RadiometryError
+from ..io.layers import pixel_size_m
+from ..io.radiometry import kind_of
+from ..tables import RECIPES, TASSELED_CAP, lookup
+from .fitting import Fit, learn
+from .layers import BANDS, names_of, read_layer, require_once
+from .saved import body_of, fit_of, text_of
+from .stacking import make, put_together, require_layers
+from .transforms import default_table
+
+NOT_FOR_COMPONENTS = ("pan", "cirrus", "nir09")  # pan holds the others; the other two see the air
+SAME_PIXEL = 0.1  # share by which pixel sizes may differ before a warning, an assumption
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An ordered list of layers and everything fitted for them.
+
+    Parameters
+    ----------
+    layers : sequence of str, or str
+        Names of layers, or the name of a recipe in `tables.RECIPES`, such as "cryonet". A layer is
+
+        - a band ("red"), a ratio ("red/swir16"), an index ("ndsi"), "elevation", "coherence", or any other
+          variable of the scene;
+        - "pca:3": the first principal components of the bands; "ndpci": (pc1 - pc2) / (pc1 + pc2);
+        - "tasseled_cap": all components of the table, or "tasseled_cap:wetness";
+        - "glcm:nir:contrast,entropy": textures of a band, an index or a component ("glcm:pc1:contrast");
+          "glcm:nir": eight of them;
+        - any layer of `features.terrain`; "aspect" gives its sine and cosine, level ground 0 in both;
+        - "phase": its sine and cosine.
+    normalize : bool
+        Subtract each feature's mean and divide by its standard deviation over the training scenes. Quotients
+        without bounds (ratios, ndpci) and curvatures are first limited to their 1st and 99th percentile.
+        Sines, cosines and cast shadow stay as they are.
+    window, levels : int
+        Of the textures: pixels a side, gray levels.
+    quantize : {"width", "population"}
+        Gray levels of equal width between the 2nd and 98th percentile, or of equal population.
+    pca_bands : sequence of str, optional
+        What the components are made of; by default every band of the first scene but pan, cirrus, nir09 and
+        thermal ones.
+    standardize : bool
+        Whether the components are those of correlation instead of covariance.
+    table : str, optional
+        A key of `tables.TASSELED_CAP`; by default the one for the scenes' sensor and radiometry.
+    max_pixels : int
+        How many pixels of all training scenes `fit` looks at; of larger ones it takes tiles, evenly spread.
+    fitted : Fit, optional
+        Given by `fit`.
+
+    Notes
+    -----
+    Every default beside `layers` is an assumption, and so is what is limited before it is normalized: none of
+    the papers publishes its own.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=1, shape=(60, 80))
+    >>> recipe = gl.Recipe(["red", "ndsi", "pca:2", "slope"]).fit(scene)
+    >>> stack = recipe.apply(scene)
+    >>> stack.feature.values.tolist()
+    ['red', 'ndsi', 'pc1', 'pc2', 'slope']
+    >>> recipe.groups
+    {'optical': ['red'], 'indices': ['ndsi'], 'pca': ['pc1', 'pc2'], 'terrain': ['slope']}
+    """
+
+    layers: tuple[str, ...]
+    normalize: bool = True
+    window: int = 7
+    levels: int = 32
+    quantize: str = "width"
+    pca_bands: tuple[str, ...] | None = None
+    standardize: bool = False
+    table: str | None = None
+    max_pixels: int = 1_000_000
+    fitted: Fit | None = None
+
+    def __post_init__(self):
+        layers = self.layers
+        if isinstance(layers, str):
+            layers = lookup(RECIPES, layers, kind="recipe").layers
+        object.__setattr__(self, "layers", names_of(layers, "layers"))
+        if self.pca_bands is not None:
+            object.__setattr__(self, "pca_bands", names_of(self.pca_bands, "pca_bands"))
+        if self.table is not None:
+            lookup(TASSELED_CAP, self.table, kind="tasselled-cap table")
+        lookup({"width": 1, "population": 1}, self.quantize, kind="way to quantize")
+        for name, low, high in (("window", 3, 999), ("levels", 2, 256), ("max_pixels", 2, 10**12)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
+                raise GlacierlabError(f"{name}={value!r}: give a whole number from {low} to {high}.")
+            object.__setattr__(self, name, int(value))
+        if self.window % 2 == 0:
+            raise GlacierlabError(f"window={self.window} has no middle pixel: give an odd number.")
+
+    # ---- what it makes ----
+
+    @property
+    def features(self):
+        """Names of the features of its stacks, in order."""
+        return [name for each in self._read() for name in each.features]
+
+    @property
+    def groups(self):
+        """Names of the features by group: optical, indices, pca, tasseled_cap, glcm, terrain, insar, …"""
+        groups = {}
+        for each in self._read():
+            groups.setdefault(each.group, []).extend(each.features)
+        return groups
+
+    def fit(self, scenes):
+        """The recipe fitted to training scenes; this one stays as it is.
+
+        The scenes are read once, and only where something is to be learned from them: components, gray
+        levels, means and deviations. A progress bar shows it where the scenes are lazy.
+
+        Parameters
+        ----------
+        scenes : xarray.Dataset or sequence of them
+            (y, x), of one sensor and radiometry.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        UnknownNameError
+            A layer's name means nothing; near matches are told.
+        MissingBandError
+            A scene cannot yield a layer; all such layers are told.
+        RadiometryError
+            The scenes differ in sensor or radiometry, or no tasselled cap fits them.
+        GlacierlabError
+            A feature comes twice, or has no observed pixel.
+
+        Warns
+        -----
+        DataWarning
+            A feature is constant.
+        """
+        scenes = [scenes] if isinstance(scenes, xr.Dataset) else list(scenes)
+        if not scenes:
+            raise GlacierlabError("A recipe is fitted to one scene or more, and there is none.")
+        for other in scenes[1:]:
+            require_same_kind(other, *kind_of_scene(scenes[0]), "The scenes are not of one kind")
+        fitted = start(self, scenes)
+        recipe = replace(self, fitted=fitted)
+        layers = recipe._read(replace(fitted.context, pca_bands=self.pca_bands or component_bands(scenes[0])))
+        require_once([name for each in layers for name in each.features])
+        for scene in scenes:
+            require_layers(scene, layers)
+        if self.normalize or any(each.components or each.group == "glcm" for each in layers):
+            return learn(recipe, layers, scenes)
+        return recipe
+
+    def apply(self, scene):
+        """The stack of a scene, with what was fitted; lazy if the scene is.
+
+        Parameters
+        ----------
+        scene : xarray.Dataset
+            (y, x), of the sensor and radiometry that the recipe was fitted to.
+
+        Returns
+        -------
+        xarray.DataArray
+            `stack` (feature, y, x) float32; coordinates `feature` and `group`. A lazy one has one feature a
+            chunk: one that is taken alone is made alone.
+
+        Raises
+        ------
+        GlacierlabError
+            The recipe is not fitted.
+        RadiometryError
+            The scene is of another sensor or radiometry.
+        MissingBandError
+            The scene cannot yield a layer; all such layers are told.
+
+        Warns
+        -----
+        DataWarning
+            The pixels are of another size, and textures and terrain look at other shapes.
+        """
+        if self.fitted is None:
+            raise GlacierlabError("The recipe is not fitted: recipe = recipe.fit(scenes) gives one that is.")
+        require_same_kind(
+            scene, self.fitted.sensor, self.fitted.radiometry, "The recipe was fitted elsewhere"
+        )
+        layers = self._read()
+        require_layers(scene, layers)
+        self._require_same_pixels(scene, layers)
+        made = make(scene, layers, self)
+        if self.normalize:
+            made = {name: self.fitted.normalizer(values, name) for name, values in made.items()}
+        groups = [each.group for each in layers for _ in each.features]
+        return put_together(scene, made, groups)
+
+    def _read(self, context=None):
+        """Its layers, read with what was fitted."""
+        if self.fitted is None:
+            raise GlacierlabError("The recipe is not fitted: recipe = recipe.fit(scenes) gives one that is.")
+        context = context or self.fitted.context
+        return [read_layer(name, context) for name in self.layers]
+
+    def _require_same_pixels(self, scene, layers):
+        fitted, found = self.fitted.pixel_size_m, pixel_size_m(scene)
+        looks_around = any(each.source.partition(":")[0] in ("glcm", "terrain") for each in layers)
+        if fitted and looks_around and abs(found / fitted - 1) > SAME_PIXEL:
+            warnings.warn(
+                f"The recipe was fitted on pixels of {fitted:g} m and these have {found:g} m: textures and "
+                "terrain layers look at other shapes. Resample the scene, or fit again.",
+                DataWarning,
+                stacklevel=3,
+            )
+
+    # ---- in a file ----
+
+    def to_json(self):
+        """The recipe as JSON text with a checksum."""
+        return text_of(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The recipe of JSON text; nothing in it is evaluated.
+
+        Raises
+        ------
+        GlacierlabError
+            The text is no recipe, is too long, was cut short or altered, or was written by a newer version.
+        """
+        body = body_of(text)
+        try:
+            options = {each.name: body.pop(each.name) for each in fields(cls)}
+            if body:
+                raise ValueError(f"there is no {sorted(body)[0]!r} in one")
+            fitted = options.pop("fitted")
+            recipe = cls(**options)
+            return recipe if fitted is None else replace(recipe, fitted=fit_of(recipe, fitted))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise GlacierlabError(f"No saved recipe: {' '.join(str(error).split())}.") from error
+
+
+def stack(scene, layers, **options):
+    """Layers of a scene by name as one array; lazy if the scene is.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        (y, x).
+    layers : sequence of str, str or Recipe
+        Names as in `Recipe`, the name of a recipe, or a `Recipe`. Names, and a recipe that is not fitted,
+        are fitted on this scene first, which reads it where components or textures are asked.
+    **options
+        Of `Recipe`. Values of names keep their own units unless `normalize=True`.
+
+    Returns
+    -------
+    xarray.DataArray
+        As `Recipe.apply` gives it.
+
+    Raises
+    ------
+    UnknownNameError, MissingBandError, RadiometryError, GlacierlabError
+        As `Recipe.fit` and `Recipe.apply` do.
+    """
+    if not isinstance(layers, Recipe):
+        layers = Recipe(layers, **{"normalize": False, **options})
+    elif options:
+        raise GlacierlabError(f"A recipe holds its own options: {sorted(options)} cannot be given again.")
+    return (layers if layers.fitted else layers.fit(scene)).apply(scene)
+
+
+# ---- fitting ----
+
+
+def start(recipe, scenes):
+    """A `Fit` of what needs no pixel."""
+    first = scenes[0]
+    sensor, radiometry = kind_of_scene(first)
+    shared = [str(name) for name in first.data_vars if all(name in scene for scene in scenes)]
+    table = None
+    if any(name.partition(":")[0] == "tasseled_cap" for name in recipe.layers):
+        table = recipe.table or default_table(first)
+    named = {part for name in recipe.layers for part in re.split("[:/]", name)}
+    size = pixel_size_m(first)
+    return Fit(
+        sensor, radiometry, size if np.isfinite(size) else None, len(scenes), pixels=0, table=table,
+        variables=tuple(name for name in shared if name in named and name not in BANDS),
+    )  # fmt: skip
+
+
+def component_bands(scene):
+    """The bands that principal components are made of by default."""
+    used = BANDS - set(NOT_FOR_COMPONENTS)
+    return tuple(name for name in scene.data_vars if name in used and kind_of(name) == "reflective")
+
+
+def kind_of_scene(scene):
+    """A scene's sensor and radiometry."""
+    return scene.attrs.get("sensor"), scene.attrs.get("radiometry", "unknown")
+
+
+def require_same_kind(scene, sensor, radiometry, message):
+    """RadiometryError unless a scene is of this sensor and radiometry."""
+    if (found := kind_of_scene(scene)) != (sensor, radiometry):
+        raise RadiometryError(
+            f"{message}: {sensor!r} with {radiometry!r} values there, {found[0]!r} with {found[1]!r} here. "
+            "Convert the scene (scene.glacier.to_reflectance), or fit a recipe on scenes of its kind."
+        )

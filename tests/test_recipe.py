@@ -1,0 +1,401 @@
+"""Recipes and stacks: layers by name, fitted once, replayed anywhere, kept as harmless JSON."""
+
+import json
+from functools import cache
+from itertools import pairwise
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import glacierlab as gl
+from glacierlab.errors import (
+    DataWarning,
+    GlacierlabError,
+    GridError,
+    MissingBandError,
+    RadiometryError,
+    UnknownNameError,
+)
+from glacierlab.features import fitting, saved
+from glacierlab.features.fitting import windows
+from glacierlab.tables import RECIPES
+
+MANY = ["red", "red/swir16", "ndsi", "ndpci", "pca:3", "tasseled_cap", "glcm:nir:contrast,entropy",
+        "glcm:pc1:mean", "elevation", "slope", "aspect", "profile_curvature", "hillshade", "coherence",
+        "phase"]  # fmt: skip
+
+
+@pytest.fixture
+def scene(made):
+    """A small made scene with coherence and phase."""
+    random = np.random.default_rng(5)
+    for name, low, high in (("coherence", 0, 1), ("phase", -np.pi, np.pi)):
+        values = random.uniform(low, high, made.red.shape).astype("float32")
+        made[name] = made.red.copy(data=values)
+    return made
+
+
+@pytest.fixture
+def recipe(scene):
+    return gl.Recipe(MANY).fit(scene)
+
+
+@cache
+def small_scene():
+    return gl.synthetic_scene(seed=1, shape=(120, 150))
+
+
+def nothing_is_computed():
+    """Fails as soon as a graph is computed."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("something was computed")
+
+    return dask.config.set(scheduler=refuse)
+
+
+# ---- what is in a stack
+
+
+def test_a_stack_holds_every_layer_by_name_as_its_function_gives_it(scene):
+    stack = scene.glacier.stack(MANY)
+    caps = scene.glacier.tasseled_cap()
+    bands = scene[["coastal", "blue", "green", "red", "nir", "swir16", "swir22"]].to_dataarray("feature")
+    pca = gl.features.PCA.fit(bands)
+    terrain = scene.elevation.glacier.terrain(["slope", "profile_curvature"])
+    level = terrain[1].notnull() | terrain[0].isnull()  # a level pixel bends neither way
+    sun = {name: scene.attrs[name] for name in ("sun_azimuth", "sun_elevation")}
+    shade = gl.features.terrain(scene.elevation, "hillshade", **sun)[0]
+    low, high = np.nanpercentile(scene.nir, (2, 98))
+    textures = scene.nir.glacier.glcm(["contrast", "entropy"], quantizer=(low, high))
+    expected = {
+        "red": scene.red, "red/swir16": scene.glacier.ratio("red", "swir16"),
+        "ndsi": scene.glacier.index("ndsi"), "pc1": pca.transform(bands)[0], "pc3": pca.transform(bands)[2],
+        "tasseled_cap:brightness": caps[0], "tasseled_cap:wetness": caps[2],
+        "glcm:nir:contrast": textures[0], "glcm:nir:entropy": textures[1], "elevation": scene.elevation,
+        "slope": terrain[0], "profile_curvature": terrain[1].where(level, 0), "hillshade": shade,
+        "coherence": scene.coherence, "phase_cos": np.cos(scene.phase),
+    }  # fmt: skip
+    for name, values in expected.items():
+        np.testing.assert_allclose(stack.sel(feature=name), values, rtol=1e-5, atol=1e-5, err_msg=name)
+    assert stack.dims == ("feature", "y", "x")
+    assert stack.dtype == "float32"
+    assert stack.rio.crs == scene.rio.crs
+
+
+def test_ndpci_is_worked_out_by_hand(scene):
+    stack = scene.glacier.stack(["pca:2", "ndpci"]).isel(y=20, x=30).values
+    assert stack[2] == pytest.approx((stack[0] - stack[1]) / (stack[0] + stack[1]), rel=1e-5)
+
+
+def test_groups_gather_features_for_layer_importance(recipe, scene):
+    assert list(recipe.groups) == ["optical", "indices", "pca", "tasseled_cap", "glcm", "terrain", "insar"]
+    assert recipe.groups["glcm"] == ["glcm:nir:contrast", "glcm:nir:entropy", "glcm:pc1:mean"]
+    assert recipe.groups["insar"] == ["coherence", "phase_sin", "phase_cos"]
+    stack = recipe.apply(scene)
+    for group, features in recipe.groups.items():
+        assert stack.feature[stack.group == group].values.tolist() == features
+
+
+def test_level_ground_has_no_aspect_and_a_hole_in_the_dem_stays_a_hole(scene):
+    scene["elevation"][40:60, 40:60] = 3000.0
+    scene["elevation"][90, 90] = np.nan
+    stack = scene.glacier.stack(["aspect", "tangential_curvature"])
+    assert (stack[:, 50, 50] == 0).all()
+    assert np.isnan(stack[:, 89:92, 89:92]).all()
+    assert np.isfinite(stack[:, 85:88, 85:88]).all()
+
+
+def test_any_other_variable_of_the_scene_is_a_layer(scene):
+    scene["velocity"] = scene.nir**2
+    recipe = gl.Recipe(["velocity", "velocity/red"]).fit(scene)
+    assert recipe.groups == {"other": ["velocity"], "indices": ["velocity/red"]}
+    assert gl.Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_named_recipes_give_their_stacks(scene, name):
+    if name == "cryonet":
+        scene = scene.assign(dict.fromkeys(("rededge071", "rededge075", "rededge078", "nir08"), scene.nir))
+        scene.attrs |= {"sensor": "sentinel2_msi", "radiometry": "toa"}
+    recipe = gl.Recipe(name).fit(scene)
+    assert list(recipe.groups) == ["optical", "indices", "pca", "tasseled_cap", "glcm", "terrain", "insar"]
+    stack = recipe.apply(scene)
+    assert np.isfinite(stack[:, 1:-1, 1:-1]).mean() > 0.99
+
+
+def test_a_real_scene_gives_its_stack(athabasca):
+    recipe = gl.Recipe(["red", "ndsi", "pca:3", "glcm:nir:contrast,entropy", "slope"]).fit(athabasca)
+    assert np.isfinite(recipe.apply(athabasca)).mean(("y", "x")).min() > 0.9
+    assert recipe.fitted.pca.explained_variance_ratio[0] > 0.8  # brightness carries most of a glacier scene
+
+
+# ---- fitting
+
+
+def test_the_normalizer_is_that_of_scikit_learn(scene):
+    sklearn = pytest.importorskip("sklearn.preprocessing")
+    names = ["red", "ndsi", "slope", "glcm:nir:contrast"]
+    plain = scene.glacier.stack(names)
+    recipe = gl.Recipe(names).fit(scene)
+    expected = sklearn.StandardScaler().fit_transform(plain.values.reshape(4, -1).T.astype("float64"))
+    found = recipe.apply(scene).values.reshape(4, -1).T
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_quotients_and_curvatures_are_limited_before_they_are_normalized(scene):
+    recipe = gl.Recipe(["red/swir16", "profile_curvature", "red"]).fit(scene)
+    assert list(recipe.fitted.normalizer.limits) == ["red/swir16", "profile_curvature"]
+    ratio = scene.glacier.ratio("red", "swir16")
+    limits = recipe.fitted.normalizer.limits["red/swir16"]
+    assert limits == pytest.approx(np.percentile(ratio, (1, 99)), rel=1e-5)
+    assert abs(recipe.apply(scene)[0]).max() < 10 < (ratio / ratio.std()).max()
+
+
+def test_what_was_fitted_on_one_scene_is_replayed_on_another(recipe, scene):
+    darker = scene.assign({name: scene[name] * 0.5 for name in ("red", "nir")})
+    stack = recipe.apply(darker)
+    mean, scale = recipe.fitted.normalizer.mean["red"], recipe.fitted.normalizer.scale["red"]
+    np.testing.assert_allclose(stack.sel(feature="red"), (scene.red * 0.5 - mean) / scale, atol=1e-4)
+    low, high = np.nanpercentile(scene.nir, (2, 98))
+    texture = darker.nir.glacier.glcm("contrast", quantizer=(low, high))[0]
+    mean, scale = (getattr(recipe.fitted.normalizer, n)["glcm:nir:contrast"] for n in ("mean", "scale"))
+    np.testing.assert_allclose(stack.sel(feature="glcm:nir:contrast"), (texture - mean) / scale, atol=1e-3)
+
+
+def test_several_scenes_count_together(scene):
+    brighter = scene.assign(red=scene.red + 1)
+    recipe = gl.Recipe(["red"]).fit([scene, brighter])
+    assert recipe.fitted.normalizer.mean["red"] == pytest.approx(scene.red.mean().item() + 0.5, rel=1e-5)
+    assert (recipe.fitted.scenes, recipe.fitted.pixels) == (2, 2 * scene.red.size)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(fitting.SIDE**2, 2_000_000))
+def test_training_tiles_lie_inside_do_not_overlap_and_keep_to_their_number(rows, cols, pixels):
+    tiles = windows((rows, cols), pixels)
+    assert all(0 <= y.start < y.stop <= rows and 0 <= x.start < x.stop <= cols for y, x in tiles)
+    assert sum((y.stop - y.start) * (x.stop - x.start) for y, x in tiles) <= pixels
+    for along in zip(*tiles, strict=True):
+        edges = sorted({(s.start, s.stop) for s in along})
+        assert all(a[1] <= b[0] for a, b in pairwise(edges))
+
+
+def test_tiles_of_a_large_scene_teach_nearly_what_all_of_it_does():
+    scene = gl.synthetic_scene(seed=3, shape=(400, 500))
+    names = ["red", "glcm:nir:contrast", "slope"]
+    whole, tiles = (gl.Recipe(names, max_pixels=n).fit(scene).fitted for n in (10**6, 100_000))
+    assert (whole.pixels, tiles.pixels) == (200_000, 6 * fitting.SIDE**2)
+    for name in ("red", "slope"):
+        assert tiles.normalizer.mean[name] == pytest.approx(whole.normalizer.mean[name], rel=0.2)
+
+
+def test_a_lazy_scene_is_read_once_to_fit_and_not_at_all_to_apply(recipe, scene):
+    reads = []
+
+    def read(block):
+        if block.size:  # not dask's question for the type
+            reads.append(block.shape)
+        return block
+
+    lazy = scene[["red", "nir", "swir16"]].chunk(y=80, x=100)
+    lazy["nir"] = lazy.nir.copy(data=lazy.nir.data.map_blocks(read, meta=np.empty((0, 0), "float32")))
+    fitted = gl.Recipe(["nir", "glcm:nir:contrast", "pca:2", "nir/swir16"]).fit(lazy)
+    assert len(reads) == 4  # once a chunk
+    with nothing_is_computed():
+        stack = fitted.apply(lazy)
+    assert stack.chunks is not None
+
+
+def test_bands_and_indices_need_no_reading(scene):
+    with nothing_is_computed():
+        stack = scene.chunk(y=80, x=100).glacier.stack(["red", "ndsi", "tasseled_cap", "slope"])
+    xr.testing.assert_allclose(stack.compute(), scene.glacier.stack(["red", "ndsi", "tasseled_cap", "slope"]))
+
+
+def test_a_feature_taken_alone_is_made_alone(recipe, scene):
+    def refuse(block):
+        assert not block.size, "the other bands were read"
+        return block
+
+    lazy = scene.chunk(y=80, x=100)
+    for name in set(scene.data_vars) - {"red", "swir16"}:
+        lazy[name] = lazy[name].copy(
+            data=lazy[name].data.map_blocks(refuse, meta=np.empty((0, 0), "float32"))
+        )
+    stack = recipe.apply(lazy)
+    assert np.isfinite(stack.sel(feature=["red", "red/swir16"]).compute()).all()
+    with pytest.raises(AssertionError, match="other bands"):
+        stack.sel(feature="ndsi").compute()
+
+
+@settings(max_examples=8)
+@given(rows=st.integers(15, 120), cols=st.integers(15, 150))
+def test_chunks_change_nothing(rows, cols):
+    scene = small_scene()
+    names = ["glcm:nir:contrast,entropy,correlation", "glcm:pc1:mean", "slope", "aspect", "plan_curvature",
+             "hillshade", "cast_shadow", "red/swir16"]  # fmt: skip
+    recipe = gl.Recipe(names).fit(scene)
+    whole, lazy = recipe.apply(scene), recipe.apply(scene.chunk(y=rows, x=cols)).compute()
+    np.testing.assert_allclose(lazy, whole, rtol=2e-6, atol=2e-6)
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "told"),
+    [
+        (["ndssi"], UnknownNameError, "Did you mean 'ndsi'"),
+        (["slop"], UnknownNameError, "Did you mean 'slope'"),
+        (["truth"], UnknownNameError, "truth"),
+        (["red/gren"], UnknownNameError, "Did you mean 'green'"),
+        (["glcm:nir:contrst"], UnknownNameError, "Did you mean 'contrast'"),
+        (["glcm"], GlacierlabError, "glcm:nir"),
+        (["pca:0"], GlacierlabError, "pca:3"),
+        (["pca:9"], GlacierlabError, "components"),
+        (["tasseled_cap:wetnes"], UnknownNameError, "Did you mean 'wetness'"),
+        (["red", "red"], GlacierlabError, "twice"),
+        (["pca:2", "pca:3"], GlacierlabError, "twice"),
+        ([], GlacierlabError, "0 names"),
+        (["red", 3], GlacierlabError, "list of names"),
+        ("cryonett", UnknownNameError, "Did you mean 'cryonet'"),
+        (["rededge071", "elevation"], MissingBandError, "'rededge071' needs rededge071"),
+    ],
+)
+def test_a_layer_that_cannot_be_had_is_refused_by_name(made, layers, error, told):
+    with pytest.raises(error, match=told):
+        made.glacier.stack(layers)
+
+
+def test_all_unavailable_layers_are_told_at_once(made):
+    del made.attrs["sun_azimuth"]
+    with pytest.raises(MissingBandError, match=r"'coherence' needs coherence; 'hillshade' needs attrs"):
+        made.drop_vars("nir").glacier.stack(["red", "coherence", "hillshade", "glcm:nir"])
+
+
+@pytest.mark.parametrize(
+    "options", [{"window": 4}, {"window": 1}, {"levels": 257}, {"levels": True}, {"quantize": "log"},
+                {"max_pixels": 0}, {"table": "tct"}, {"pca_bands": "red"}],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(GlacierlabError, match=r"\w+"):
+        gl.Recipe(["red"], **options)
+
+
+def test_a_recipe_is_for_its_sensor_and_radiometry(recipe, scene):
+    with pytest.raises(RadiometryError, match="'landsat_oli' with 'sr' values there, 'sentinel2_msi'"):
+        recipe.apply(scene.assign_attrs(sensor="sentinel2_msi"))
+    with pytest.raises(RadiometryError, match="'toa' here"):
+        recipe.apply(scene.assign_attrs(radiometry="toa"))
+    with pytest.raises(RadiometryError, match="not of one kind"):
+        gl.Recipe(["red"]).fit([scene, scene.assign_attrs(sensor="sentinel2_msi")])
+
+
+def test_pixels_of_another_size_are_warned_of(recipe, scene):
+    coarse = scene.isel(y=slice(None, None, 2), x=slice(None, None, 2))
+    with pytest.warns(DataWarning, match="fitted on pixels of 30 m and these have 60 m"):
+        recipe.apply(coarse)
+
+
+def test_an_unfitted_recipe_says_so(scene):
+    for use in (lambda r: r.apply(scene), lambda r: r.features, lambda r: r.groups):
+        with pytest.raises(GlacierlabError, match=r"recipe = recipe\.fit"):
+            use(gl.Recipe(["red"]))
+
+
+def test_a_cube_is_refused(scene):
+    with pytest.raises(GridError, match="choose one with isel"):
+        scene.expand_dims("time").glacier.stack(["red"])
+
+
+def test_a_constant_layer_is_warned_of_and_an_empty_one_refused(scene):
+    scene["flat"], scene["empty"] = scene.red * 0 + 7, scene.red * np.nan
+    with pytest.warns(DataWarning, match="'flat' is constant"):
+        recipe = gl.Recipe(["flat"]).fit(scene)
+    assert (recipe.apply(scene) == 0).all()
+    with pytest.raises(GlacierlabError, match="'empty' has no observed pixel"):
+        gl.Recipe(["empty"]).fit(scene)
+
+
+def test_a_fitted_recipe_takes_no_options(recipe, scene):
+    with pytest.raises(GlacierlabError, match="holds its own options"):
+        scene.glacier.stack(recipe, window=5)
+
+
+# ---- JSON
+
+
+def test_a_recipe_comes_back_from_its_text(recipe, scene):
+    again = gl.Recipe.from_json(recipe.to_json())
+    assert again == recipe
+    xr.testing.assert_identical(again.apply(scene), recipe.apply(scene))
+    fresh = gl.Recipe(["red"], window=9)
+    assert gl.Recipe.from_json(fresh.to_json()) == fresh
+
+
+def test_every_cut_or_changed_text_is_refused_or_means_the_same(recipe):
+    text = recipe.to_json()
+    random, refused = np.random.default_rng(0), 0
+    for at in random.integers(0, len(text), 200):
+        with pytest.raises(GlacierlabError):
+            gl.Recipe.from_json(text[:at])
+        other = chr((ord(text[at]) - 31) % 95 + 32)
+        try:  # a seventeenth digit may not change a number
+            assert gl.Recipe.from_json(text[:at] + other + text[at + 1 :]) == recipe
+        except GlacierlabError:
+            refused += 1
+    assert refused > 150
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", "[" * 100_000, '{"format": NaN}', '{"format": "glacierlab recipe"}',
+     '"' + "x" * 2_000_000 + '"', "__import__('os').system('false')", b"\x80\x04", None],
+    ids=range(11),
+)  # fmt: skip
+def test_hostile_text_is_refused(text):
+    with pytest.raises(GlacierlabError):
+        gl.Recipe.from_json(text)
+
+
+HOSTILE = {
+    "layers of the wrong type": lambda body: body | {"layers": {"red": 1}},
+    "too many layers": lambda body: body | {"layers": ["red"] * 10_000},
+    "an unknown option": lambda body: body | {"code": "print()"},
+    "a missing option": lambda body: {k: v for k, v in body.items() if k != "window"},
+    "an even window": lambda body: body | {"window": 8},
+    "a table that is none": lambda body: body | {"fitted": body["fitted"] | {"table": "x"}},
+    "no table": lambda body: body | {"fitted": body["fitted"] | {"table": None}},
+    "a sensor that is none": lambda body: body | {"fitted": body["fitted"] | {"sensor": "x"}},
+    "a fit that is a list": lambda body: body | {"fitted": [1]},
+    "no components": lambda body: body | {"fitted": body["fitted"] | {"pca": None}},
+    "no gray levels": lambda body: body | {"fitted": body["fitted"] | {"quantizers": {}}},
+    "no normalizer": lambda body: body | {"fitted": body["fitted"] | {"normalizer": None}},
+    "a mean missing": lambda body: with_normalizer(body, mean={}),
+    "a scale of 0": lambda body: with_normalizer(body, scale=dict.fromkeys(scales(body), 0.0)),
+    "a scale of text": lambda body: with_normalizer(body, scale=dict.fromkeys(scales(body), "1 + 1")),
+    "a scale beyond numbers": lambda body: with_normalizer(body, scale=dict.fromkeys(scales(body), 10**400)),
+    "limits the wrong way": lambda body: with_normalizer(body, limits={"red/swir16": [2.0, 1.0]}),
+    "limits of three": lambda body: with_normalizer(body, limits={"red/swir16": [2.0, 1.0, 3.0]}),
+}
+
+
+def scales(body):
+    return body["fitted"]["normalizer"]["scale"]
+
+
+def with_normalizer(body, **changes):
+    fitted = body["fitted"]
+    return body | {"fitted": fitted | {"normalizer": fitted["normalizer"] | changes}}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
+def test_altered_content_with_a_right_checksum_is_refused(recipe, change):
+    body = change({k: v for k, v in json.loads(recipe.to_json()).items() if k != "sha256"})
+    text = json.dumps(body | {"sha256": saved.digest(body)})
+    with pytest.raises(GlacierlabError, match=r"\w+"):
+        gl.Recipe.from_json(text)
