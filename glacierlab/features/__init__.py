@@ -1,4 +1,4 @@
-"""Layers of a scene: ratios, indices, thresholds, transforms, textures, terrain, radar, and stacks of them."""
+"""Layers of a scene: ratios, indices, thresholds, transforms, textures, terrain, radar, stacks."""
 
 from importlib import import_module
 

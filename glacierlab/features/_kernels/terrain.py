@@ -1,4 +1,4 @@
-"""Terrain layers of a DEM, row by row."""
+"""Terrain layers of a DEM that look at 3 x 3 pixels, row by row."""
 
 import numpy as np
 
@@ -11,9 +11,12 @@ TERRAIN_LAYERS = (
 (SLOPE, ASPECT, ASPECT_SIN, ASPECT_COS, HILLSHADE, PROFILE, PLAN, TANGENTIAL, TPI, TRI, ROUGHNESS) = range(
     len(TERRAIN_LAYERS)
 )
+GRADIENTS = ("horn", "zevenbergen_thorne", "evans")
+HORN, ZEVENBERGEN_THORNE, EVANS = range(len(GRADIENTS))
 
 # A Python number would widen a float32 loop to float64.
 ZERO, EIGHTH, HALF, ONE, TWO, FOUR = (np.float32(n) for n in (0, 0.125, 0.5, 1, 2, 4))
+THIRD, SIXTH = np.float32(1 / 3), np.float32(1 / 6)
 GREYS, FULL_CIRCLE = np.float32(254), np.float32(360)
 DEGREES, TAN_22_5 = np.float32(180 / np.pi), np.float32(np.tan(np.pi / 8))
 # Cephes' atanf (Moshier 1989): atan(t) = t + t z (A0 + z (A1 + z (A2 + z A3))), z = t², |t| <= tan(22.5°)
@@ -44,42 +47,55 @@ def compass(east, north):
 
 
 @compiled
-def window(dem, y):
-    """The neighbours a b c, d e f, g h i of a row's inner pixels: nine rows (x - 2) of a DEM (y, x)."""
+def window(dem, y, start, stop):
+    """The neighbors a b c, d e f, g h i of pixels (y, start to stop): nine rows (x) of a DEM (y, x)."""
     above, here, below = dem[y - 1], dem[y], dem[y + 1]
-    return (above[:-2], above[1:-1], above[2:], here[:-2], here[1:-1], here[2:],
-            below[:-2], below[1:-1], below[2:])  # fmt: skip
+    return (above[start - 1 : stop - 1], above[start:stop], above[start + 1 : stop + 1],
+            here[start - 1 : stop - 1], here[start:stop], here[start + 1 : stop + 1],
+            below[start - 1 : stop - 1], below[start:stop], below[start + 1 : stop + 1])  # fmt: skip
 
 
 @compiled
-def gradient(dem, y, dx, dy, horn, east, north):
-    """Slopes east and north (x - 2) of a row: Horn's, or Zevenbergen and Thorne's."""
-    a, b, c, d, _, f, g, h, i = window(dem, y)
+def gradient(nine, hole, dx, dy, fit, east, north):
+    """Slopes east and north (x) of a row by one of GRADIENTS; NaN where `hole` is."""
+    a, b, c, d, _, f, g, h, i = nine
     per_x, per_y = ONE / dx, ONE / dy
-    if horn:
+    if fit == ZEVENBERGEN_THORNE:
         for x in range(len(east)):
-            east[x] = EIGHTH * per_x * ((c[x] - a[x]) + TWO * (f[x] - d[x]) + (i[x] - g[x]))
-            north[x] = EIGHTH * per_y * ((g[x] - a[x]) + TWO * (h[x] - b[x]) + (i[x] - c[x]))
-    else:
-        for x in range(len(east)):
-            east[x] = HALF * per_x * (f[x] - d[x])
-            north[x] = HALF * per_y * (h[x] - b[x])
+            east[x] = hole[x] + HALF * per_x * (f[x] - d[x])
+            north[x] = hole[x] + HALF * per_y * (h[x] - b[x])
+        return
+    part, middle = (EIGHTH, TWO) if fit == HORN else (SIXTH, ONE)
+    for x in range(len(east)):
+        east[x] = hole[x] + part * per_x * ((c[x] - a[x]) + middle * (f[x] - d[x]) + (i[x] - g[x]))
+        north[x] = hole[x] + part * per_y * ((g[x] - a[x]) + middle * (h[x] - b[x]) + (i[x] - c[x]))
 
 
 @compiled
-def second_derivatives(dem, y, dx, dy, r, s, t):
-    """Zevenbergen and Thorne's second derivatives xx, xy, yy (x - 2) of a row."""
-    a, b, c, d, e, f, g, h, i = window(dem, y)
+def second_derivatives(nine, dx, dy, fit, r, s, t):
+    """Second derivatives xx, xy, yy (x) of a row, of Zevenbergen and Thorne's polynomial or of Evans's."""
+    a, b, c, d, e, f, g, h, i = nine
     per_xx, per_xy, per_yy = ONE / (dx * dx), ONE / (FOUR * dx * dy), ONE / (dy * dy)
     for x in range(len(r)):
-        r[x] = per_xx * ((d[x] - e[x]) + (f[x] - e[x]))
         s[x] = per_xy * ((a[x] - c[x]) + (i[x] - g[x]))
+    if fit == EVANS:  # the means of three rows and of three columns
+        for x in range(len(r)):
+            r[x] = (
+                (a[x] - b[x]) + (c[x] - b[x]) + (d[x] - e[x]) + (f[x] - e[x]) + (g[x] - h[x]) + (i[x] - h[x])
+            )
+            t[x] = (
+                (a[x] - d[x]) + (g[x] - d[x]) + (b[x] - e[x]) + (h[x] - e[x]) + (c[x] - f[x]) + (i[x] - f[x])
+            )
+            r[x], t[x] = THIRD * per_xx * r[x], THIRD * per_yy * t[x]
+        return
+    for x in range(len(r)):
+        r[x] = per_xx * ((d[x] - e[x]) + (f[x] - e[x]))
         t[x] = per_yy * ((b[x] - e[x]) + (h[x] - e[x]))
 
 
 @compiled
 def first_order(layer, p, q, sun, out):
-    """A row (x - 2) of a layer that follows from the slopes p east and q north."""
+    """A row (x) of a layer that follows from the slopes p east and q north."""
     east, north, up = sun
     if layer == SLOPE:
         for x in range(len(out)):
@@ -101,7 +117,7 @@ def first_order(layer, p, q, sun, out):
 
 @compiled
 def second_order(layer, p, q, r, s, t, out):
-    """A row (x - 2) of profile, plan or tangential curvature [1/m], positive where convex; level: NaN."""
+    """A row (x) of profile, plan or tangential curvature [1/m], positive where convex; level: NaN."""
     if layer == PROFILE:
         for x in range(len(out)):
             pp, qq, pq = p[x] * p[x], q[x] * q[x], TWO * p[x] * q[x] * s[x]
@@ -116,58 +132,61 @@ def second_order(layer, p, q, r, s, t, out):
 
 
 @compiled
-def relief(layer, dem, y, out):
-    """A row (x - 2) of TPI, TRI or roughness [m]."""
-    a, b, c, d, e, f, g, h, i = window(dem, y)
+def relief(layer, nine, hole, out):
+    """A row (x) of TPI, TRI or roughness [m]; NaN where `hole` is."""
+    a, b, c, d, e, f, g, h, i = nine
     if layer == TPI:
         for x in range(len(out)):
             around = (a[x] - e[x]) + (b[x] - e[x]) + (c[x] - e[x]) + (d[x] - e[x])
             around += (f[x] - e[x]) + (g[x] - e[x]) + (h[x] - e[x]) + (i[x] - e[x])
-            out[x] = -EIGHTH * around
+            out[x] = hole[x] - EIGHTH * around
     elif layer == TRI:
         for x in range(len(out)):
             squares = (a[x] - e[x]) ** 2 + (b[x] - e[x]) ** 2 + (c[x] - e[x]) ** 2 + (d[x] - e[x]) ** 2
             squares += (f[x] - e[x]) ** 2 + (g[x] - e[x]) ** 2 + (h[x] - e[x]) ** 2 + (i[x] - e[x]) ** 2
-            out[x] = np.sqrt(squares)
+            out[x] = hole[x] + np.sqrt(squares)
     else:
         for x in range(len(out)):
             high, low = e[x], e[x]
             for z in (a[x], b[x], c[x], d[x], f[x], g[x], h[x], i[x]):
                 high, low = z if z > high else high, z if z < low else low
-            out[x] = high - low
+            out[x] = hole[x] + (high - low)
 
 
 @compiled
-def terrain(dem, layers, dx, dy, horn, sun, out):
-    """Layers of a DEM (y, x) float32 [m], into `out` (layer, y, x) float32, row by row.
+def terrain(dem, layers, dx, dy, fit, sun, top, left, first, last, out):
+    """Layers of a DEM (y, x) float32 [m] into rows `first` to `last` of `out` (layer, y, x) float32.
 
-    `layers` are positions in TERRAIN_LAYERS; `dx`, `dy` [m] float32 a step along x and y, signed, positive
-    east and north; `horn` chooses the gradient of slope, aspect and hillshade, or else Zevenbergen and
-    Thorne's; `sun` is the unit vector (east, north, up) towards it, float32. The rim is NaN.
+    Row 0 and column 0 of `out` are row `top` and column `left` of the DEM, whose rim is NaN. `layers` are
+    positions in TERRAIN_LAYERS, one beyond is left to another kernel; `dx`, `dy` [m] float32 a step along x
+    and y, signed, positive east and north; `fit` is a position in GRADIENTS, of which curvature takes
+    Evans's, or else Zevenbergen and Thorne's; `sun` is the unit vector (east, north, up) towards it, float32.
     """
-    rows, cols = dem.shape
-    out[:, :1], out[:, -1:], out[:, :, :1], out[:, :, -1:] = np.nan, np.nan, np.nan, np.nan
-    if rows < 3 or cols < 3:
-        return
+    height, width = dem.shape
+    start, stop = max(0, 1 - left), min(out.shape[2], width - 1 - left)
     bends = np.any((layers >= PROFILE) & (layers <= TANGENTIAL))
-    work = np.empty((8, cols - 2), np.float32)
+    bend_fit = EVANS if fit == EVANS else ZEVENBERGEN_THORNE
+    work = np.empty((8, max(0, stop - start)), np.float32)
     hole, gx, gy, p, q = work[0], work[1], work[2], work[3], work[4]  # unpacked, they would not be contiguous
     r, s, t = work[5], work[6], work[7]
-    for y in range(1, rows - 1):
-        a, b, c, d, e, f, g, h, i = window(dem, y)
-        for x in range(cols - 2):  # 0, or NaN where any of the nine is
+    for y in range(first, last):
+        if start >= stop or not 0 < y + top < height - 1:
+            out[:, y] = np.nan
+            continue
+        out[:, y, :start], out[:, y, stop:] = np.nan, np.nan
+        nine = window(dem, y + top, start + left, stop + left)
+        a, b, c, d, e, f, g, h, i = nine
+        for x in range(len(hole)):  # 0, or NaN where any of the nine is
             hole[x] = ZERO * (a[x] + b[x] + c[x] + d[x] + e[x] + f[x] + g[x] + h[x] + i[x])
-        gradient(dem, y, dx, dy, horn, gx, gy)
+        gradient(nine, hole, dx, dy, fit, gx, gy)
         if bends:
-            gradient(dem, y, dx, dy, False, p, q)
-            second_derivatives(dem, y, dx, dy, r, s, t)
+            gradient(nine, hole, dx, dy, bend_fit, p, q)
+            second_derivatives(nine, dx, dy, bend_fit, r, s, t)
         for k, layer in enumerate(layers):
-            row = out[k, y, 1:-1]
+            row = out[k, y, start:stop]
             if layer <= HILLSHADE:
                 first_order(layer, gx, gy, sun, row)
             elif layer <= TANGENTIAL:
                 second_order(layer, p, q, r, s, t, row)
-            else:
-                relief(layer, dem, y, row)
-            for x in range(cols - 2):
-                row[x] += hole[x]
+            elif layer <= ROUGHNESS:
+                relief(layer, nine, hole, row)
