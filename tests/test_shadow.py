@@ -199,8 +199,14 @@ def test_mountains_are_sought_as_far_as_said():
 # ---- laziness ----
 
 
-@given(rows=st.integers(1, 40), cols=st.integers(1, 50), azimuth=st.floats(0, 360),
-       elevation=st.floats(0, 90), relief_m=st.sampled_from([50.0, 3000.0]), others=st.booleans())  # fmt: skip
+@given(
+    rows=st.integers(1, 40),
+    cols=st.integers(1, 50),
+    azimuth=st.floats(0, 360),
+    elevation=st.floats(0, 90),
+    relief_m=st.sampled_from([50.0, 3000.0]),
+    others=st.booleans(),
+)
 def test_chunks_change_nothing(rows, cols, azimuth, elevation, relief_m, others):
     heights = hills()
     heights[11, 13] = np.nan
