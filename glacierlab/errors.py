@@ -1,5 +1,8 @@
 """The package's exceptions: each says what was wrong, what was found and what to do."""
 
+import sys
+import warnings
+
 
 class GlacierlabError(Exception):
     """Bad input, told in one line; the command line prints it and exits with 2."""
@@ -39,6 +42,25 @@ class WriteError(GlacierlabError, OSError):
 
 class DataWarning(UserWarning):
     """Something about the data that the reader can settle with an argument."""
+
+
+def warn(message):
+    """A `DataWarning` at the line of the user's that led here, however deep in the package it arose."""
+    package, level = __name__.partition(".")[0], 1
+    while sys._getframe(level).f_globals.get("__name__", "").partition(".")[0] == package:
+        level += 1
+    warnings.warn(message, DataWarning, stacklevel=level + 1)
+
+
+def require_numbers(values, shape, what):
+    """ValueError unless `values` are nested lists of finite numbers, of a shape; for what a file says."""
+    if shape:
+        if not isinstance(values, list | tuple) or len(values) != shape[0]:
+            raise ValueError(f"{what} is not of {' x '.join(map(str, shape))} numbers")
+        for value in values:
+            require_numbers(value, shape[1:], what)
+    elif type(values) not in (int, float) or not abs(values) < 1e300:
+        raise ValueError(f"{what} holds {str(values)[:40]!r}, no finite number")
 
 
 def require_bands(scene, bands, needed_by):

@@ -20,7 +20,7 @@ from .tables import NOT_OBSERVED, band_name, lookup, read_table
 EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding
 HEADS = {True: "Right.", False: "Not yet."}
 COLORS = {True: "#2e9e5b", False: "#e08e0b"}
-WINDOWS = (3, 5, 7, 9, 11, 15, 21, 31)  # pixels, that an answer is compared with
+WINDOWS, WIDEST = (3, 5, 7, 9, 11, 15, 21, 31), 99  # pixels, that an answer is compared with
 ALIKE, AS_GOOD = 0.002, 0.005  # of correlation and of separation: too little to matter, assumptions
 MOST_FEATURES = 3
 
@@ -113,7 +113,7 @@ def pixels(stack, **masks):
         One row a pixel that is observed in every feature, one column a feature; the index's first level names
         the mask.
     """
-    values = stack.transpose("feature", "y", "x").values
+    values = stack.transpose("feature", "y", "x").values.astype(float)  # float32 ranks would be rounded
     names = stack["feature"].values
     under = {
         kind: pd.DataFrame(values[:, mask.transpose("y", "x").values].T, columns=names)
@@ -197,7 +197,7 @@ def alike_bands(answer, bands):
     if len(names) != 2 or not set(names) <= set(known):
         return "unknown", dict(choices=", ".join(known))
     table = pixels(bands, all=bands.notnull().all("feature")).corr()
-    yours, best = table.loc[names[0], names[1]], table.where(table < 1).max().max()
+    yours, best = table.loc[names[0], names[1]], table.mask(np.eye(len(table), dtype=bool)).max().max()
     facts = dict(first=names[0], second=names[1], correlation=yours)
     return "right" if yours >= best - ALIKE else "unlike", facts
 
@@ -205,7 +205,7 @@ def alike_bands(answer, bands):
 def texture_window(answer, image, debris, ground):
     """A window (a number of pixels) whose homogeneity separates debris from ground as the best does."""
     number = as_number(answer)
-    if number is None or number % 1 or number < 3:
+    if number is None or number % 1 or not 3 <= number <= WIDEST:
         return "type", {}
     if number % 2 == 0:
         return "even", dict(window=int(number))
@@ -222,7 +222,7 @@ def texture_window(answer, image, debris, ground):
 def better_stack(answer, lesson, first, second):
     """Layers (at most three features) that together beat the lesson's on a second scene.
 
-    `first` and `second` are each a scene and the mask of its glaciers: learned on the one, tried on the other.
+    `first` and `second` are each a scene and its glaciers' mask: learned on the one, tried on the other.
     """
     if not isinstance(answer, list | tuple) or not all(isinstance(name, str) for name in answer):
         return "type", {}

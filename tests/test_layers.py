@@ -348,3 +348,15 @@ def test_wrong_arguments_are_told(hills):
         add_layer(scene_of(), "dem", hills, resampling="bilinaer")
     with pytest.raises(GlacierlabError, match=r"wraps=\(360, 0\) is no interval"):
         add_layer(scene_of(), "dem", hills, wraps=(360, 0))
+    with pytest.raises(GlacierlabError, match="wraps=3 is no interval"):
+        add_layer(scene_of(), "dem", hills, wraps=3)
+    for source in (hills.values, hills.to_dataset(name="dem"), [hills]):
+        with pytest.raises(GlacierlabError, match="comes from a path or a DataArray, not from"):
+            add_layer(scene_of(), "dem", source)
+
+
+def test_pixels_at_unequal_steps_are_refused(hills):
+    with pytest.raises(GridError, match="do not lie at equal steps in y"):
+        add_layer(scene_of(), "dem", hills.isel(y=[0, 1, 2, 5, 9, 20]))
+    with pytest.raises(GridError, match="do not lie at equal steps in x"):
+        terrain(hills.isel(x=[0, 1, 2, 5, 9, 20]), "slope")

@@ -118,8 +118,9 @@ def test_a_lesson_runs_hints_at_first_and_accepts_its_solutions(path, tmp_path):
         assert cell.outputs[-1]["output_type"] == "error"
 
 
-def test_the_first_lesson_runs_on_the_real_scene(data, tmp_path):
-    notebook = read(FOLDER / "01_first_outlines.ipynb")
+@every_lesson
+def test_a_lesson_runs_on_the_real_scene(path, data, tmp_path):
+    notebook = read(path)
     (parameters,) = tagged(notebook, "parameters")
     parameters.source += '\nSAMPLE = "athabasca"'
     run(notebook, tmp_path, GLACIERLAB_DATA=str(data))

@@ -274,6 +274,8 @@ def test_what_cannot_be_sharpened_is_told(fine):
         pansharpen(coarse[["swir16"]], pan)
     with pytest.raises(MissingBandError, match=r"needs \['coastal'\]"):
         pansharpen(coarse, pan, weights={"coastal": 1.0})
+    with pytest.raises(GlacierlabError, match="give a dict from band to number"):
+        pansharpen(coarse, pan, weights=["red"])
     with pytest.raises(GlacierlabError, match="Pan is constant"):
         pansharpen(coarse, pan * 0 + 1)
     with pytest.raises(GlacierlabError, match="The intensity is constant"):

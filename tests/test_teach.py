@@ -1,6 +1,7 @@
 """Verdicts and hints of the exercises."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -85,3 +86,174 @@ def test_better_outlines(made, reference):
     assert judge(gl.vectorize(lesson)).startswith("Not yet. These score just as")
     assert judge(reference.iloc[-1:]).startswith("Not yet. F1 is 0.0")
     assert judge(lesson).startswith("Not yet. Give outlines")
+
+
+# ---- what lesson 2 measures
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    """The made scene of lesson 2, its glaciers, debris and ground."""
+    scene = gl.synthetic_scene(seed=2)
+    glacier = scene.truth.isin([1, 2])
+    return scene, glacier, *teach.debris_and_ground(scene, glacier)
+
+
+def table_of(**kinds):
+    """A table of `pixels` by hand."""
+    return pd.concat({kind: pd.DataFrame(values) for kind, values in kinds.items()}, names=["kind", "pixel"])
+
+
+def test_debris_is_bare_and_on_the_glacier_and_ground_is_bare_and_near(lesson):
+    scene, glacier, debris, ground = lesson
+    assert float((scene.truth == 2).where(debris).mean()) > 0.9
+    assert not (ground & glacier).any()
+    assert float((ground & (scene.truth != 0)).sum()) < 0.01 * float(ground.sum())
+    assert float(scene.glacier.index("ndsi").where(debris | ground).max()) < 0.2
+    assert float(scene.glacier.index("ndvi").where(debris | ground).max()) < 0.2
+
+
+def test_ground_lies_within_a_distance_in_meters():
+    scene = xr.Dataset(
+        {name: (("y", "x"), np.full((3, 60), 0.2)) for name in ("green", "red", "nir", "swir16")},
+        coords={"y": [20.0, 10.0, 0.0], "x": 10.0 * np.arange(60)},
+    ).rio.write_crs("EPSG:32645")
+    glacier = (scene.x == 200) & (scene.red > 0)
+    _, ground = teach.debris_and_ground(scene, glacier, within_m=100)
+    assert ground.x[ground[1]].values.tolist() == [*range(100, 200, 10), *range(210, 310, 10)]
+    nothing = glacier & False
+    assert not any(mask.any() for mask in teach.debris_and_ground(scene, nothing))
+
+
+def test_pixels_are_a_row_each_and_unobserved_ones_left_out(made):
+    stack = made.glacier.stack(["red", "slope"])  # slope is NaN on the rim
+    masks = {"here": made.truth == 1, "there": made.truth == 2}
+    table = teach.pixels(stack, **masks)
+    assert list(table) == ["red", "slope"]
+    for kind, mask in masks.items():
+        seen = mask & stack.notnull().all("feature")
+        np.testing.assert_array_equal(table.loc[kind, "red"], made.red.values[seen.values])
+    pd.testing.assert_frame_equal(
+        teach.pixels(stack.chunk(y=50).transpose("x", "y", "feature"), **masks), table
+    )
+
+
+def test_separation_by_hand_and_by_scikit_learn():
+    table = table_of(a={"f": [1.0, 2, 3], "g": [1.0, 1, 1]}, b={"f": [0.0, 2, 9], "g": [1.0, 1, 1]})
+    # of nine pairs, a is above in 1>0, 2>0, 3>0, 3>2 and level in 2=2: 4.5, a coin
+    assert teach.separation(table).to_dict() == {"f": 0.5, "g": 0.5}
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(1)
+    table = table_of(a={"f": rng.normal(size=300)}, b={"f": rng.normal(1, size=200)})
+    expected = metrics.roc_auc_score(table.index.get_level_values("kind") == "b", table.f)
+    assert teach.separation(table).f == pytest.approx(expected)
+
+
+def test_separation_does_not_ask_which_way_round_nor_how_features_are_scaled():
+    rng = np.random.default_rng(2)
+    table = table_of(a={"f": rng.normal(size=50)}, b={"f": rng.normal(1, size=70)})
+    for other in (-table, np.exp(table), table[::-1]):
+        assert teach.separation(other).f == pytest.approx(teach.separation(table).f)
+
+
+def test_together_is_scikit_learns_discriminant():
+    discriminant = pytest.importorskip("sklearn.discriminant_analysis").LinearDiscriminantAnalysis
+    rng = np.random.default_rng(3)
+    mix = np.array([[1.0, 0.9], [0.0, 0.3]])  # features that say little alone and much together
+    made = lambda: table_of(
+        **{k: dict(zip("fg", (rng.normal(size=(500, 2)) @ mix + at).T, strict=True))
+           for k, at in (("a", (0, 0)), ("b", (0, 0.6)))}
+    )  # fmt: skip
+    table, other = made(), made()
+    known = table.index.get_level_values("kind")
+    projected = other[[]].assign(sum=discriminant(solver="eigen").fit(table, known).transform(other))
+    assert teach.together(table, other) == pytest.approx(teach.separation(projected).item(), abs=1e-3)
+    assert teach.together(table, other) > teach.separation(other).max()
+
+
+def test_together_minds_no_constant_feature():
+    table = table_of(a={"f": [0.0, 1, 2], "c": [1.0] * 3}, b={"f": [3.0, 4, 5], "c": [1.0] * 3})
+    assert teach.together(table, table) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (("green", "red"), "Right. green and red it is"),
+        (["blue", "green"], "Right. blue and green it is"),  # as alike, nearly
+        (("red", "swir1"), "Not yet. The correlation of red and swir16 is -0."),
+        (("red", "red"), "Not yet. Name two different bands of these: blue, green, red, swir16."),
+        (("red", "nir"), "Not yet. Name two different bands of these"),
+        (("red", "blue", "green"), "Not yet. Name two different bands"),
+        ("red", "Not yet. Give two names"),
+        ((1, 2), "Not yet. Give two names"),
+        (None, "Not yet. Give two names"),
+    ],
+)
+def test_alike_bands(made, answer, expected):
+    bands = made.glacier.stack(["blue", "green", "red", "swir16"])
+    assert repr(gl.teach.check("alike_bands", answer, bands)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (9, "Right. With 9 pixels a side"),
+        (np.int64(9), "Right."),
+        (3, "Not yet. 3 pixels a side are too few"),
+        (31, "Not yet. 31 pixels a side are too many"),
+        (8, "Not yet. A window of 8 pixels has no middle pixel"),
+        (1, "Not yet. A window is a whole odd number"),
+        (7.5, "Not yet. A window is a whole odd number"),
+        (1001, "Not yet. A window is a whole odd number"),
+        ("wide", "Not yet. A window is a whole odd number"),
+    ],
+)
+def test_texture_window(lesson, answer, expected):
+    scene, _, debris, ground = lesson
+    assert repr(gl.teach.check("texture_window", answer, scene.nir, debris, ground)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (["glcm:nir:homogeneity", "slope", "ndsi"], "Right. The separation is 0.9"),
+        (("slope", "glcm:nir:homogeneity"), "Not yet. These separate just as"),
+        (["cast_shadow"], "Not yet. The separation is 0.5"),
+        (["pca:4"], "Not yet. These make 4 features (pc1, pc2, pc3, pc4)"),
+        (["slop"], "Not yet. That stack cannot be made. Unknown layer 'slop'. Did you mean 'slope'"),
+        (["truth"], "Not yet. That stack cannot be made. "),
+        (["slope", "slope"], "Not yet. That stack cannot be made. ['slope'] would come twice"),
+        ([], "Not yet. That stack cannot be made. "),
+        ("slope", "Not yet. Give a list of layer names"),
+        ([1], "Not yet. Give a list of layer names"),
+    ],
+)
+def test_better_stack(lesson, answer, expected):
+    scene, glacier, *_ = lesson
+    other = gl.synthetic_scene(seed=3, shape=(200, 200))
+    given = (scene, glacier), (other, other.truth.isin([1, 2]))
+    judged = gl.teach.check("better_stack", answer, ["glcm:nir:homogeneity", "slope"], *given)
+    assert repr(judged).startswith(expected)
+
+
+def test_what_lesson_2_says_of_the_made_scene(lesson):
+    scene, _, debris, ground = lesson
+    bands = ["blue", "green", "red", "nir", "swir16", "swir22"]
+    names = [*bands, "ndsi", "slope", "tpi", "glcm:nir:homogeneity"]
+    found = teach.separation(teach.pixels(scene.glacier.stack(names), debris=debris, ground=ground))
+    assert found[bands].max() < 0.65  # no single band does it
+    assert found["glcm:nir:homogeneity"] > 0.9
+    assert min(found["slope"], found["ndsi"]) > 0.8
+    assert found["tpi"] < 0.55
+    light = scene.elevation.glacier.terrain("hillshade").squeeze("feature", drop=True)
+    seen = light.glacier.glcm(["homogeneity"])
+    assert teach.separation(teach.pixels(seen, debris=debris, ground=ground)).item() > 0.85
+    assert gl.features.expected_coherence(25) == pytest.approx(0.18, abs=0.005)
+
+
+def test_what_lesson_2_says_of_athabasca(athabasca, athabasca_outline):
+    debris, ground = teach.debris_and_ground(athabasca, gl.scores.burn(athabasca_outline, athabasca.red))
+    stack = athabasca.glacier.stack(["swir16", "slope", "glcm:nir:homogeneity"])
+    found = teach.separation(teach.pixels(stack, debris=debris, ground=ground))
+    assert found["slope"] > found["swir16"] > 0.75 > found["glcm:nir:homogeneity"]

@@ -314,6 +314,9 @@ def test_an_all_nan_chunk_is_nan():
     [
         (dict(window=6), GlacierlabError, "odd side"),
         (dict(window=1), GlacierlabError, "odd side"),
+        (dict(window=7.5), GlacierlabError, "odd side"),
+        (dict(window=np.nan), GlacierlabError, "odd side"),
+        (dict(distance="a"), GlacierlabError, "from 1 to 6"),
         (dict(window=25), GridError, "larger than the image"),
         (dict(levels=257), GlacierlabError, "2 to 256"),
         (dict(levels=1), GlacierlabError, "2 to 256"),

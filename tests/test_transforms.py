@@ -314,6 +314,12 @@ def test_pca_replays_from_json(stack):
         lambda fit: fit | {"mean": [float("nan")] * 4},
         lambda fit: fit | {"code": "import os"},
         lambda fit: {key: value for key, value in fit.items() if key != "scale"},
+        lambda fit: fit | {"mean": ["1"] * 4},
+        lambda fit: fit | {"mean": [10**400] * 4},
+        lambda fit: fit | {"scale": [0.0] * 4},
+        lambda fit: fit | {"features": ["red"] * 4},
+        lambda fit: fit | {"explained_variance": ["1", "2", "3"]},
+        lambda fit: fit | {"total_variance": None},
         lambda fit: [fit],
     ],
 )
@@ -326,6 +332,18 @@ def test_altered_json_is_refused(stack, change):
 def test_json_cut_short_is_refused(stack):
     with pytest.raises(GlacierlabError, match="No saved principal components"):
         PCA.from_json(PCA.fit(stack).to_json()[:80])
+    with pytest.raises(GlacierlabError, match="No saved principal components"):
+        PCA.from_json("[" * 100_000)
+
+
+def test_what_has_no_components_is_told(stack):
+    with pytest.raises(GlacierlabError, match="nothing varies"):
+        PCA.fit(stack * 0 + 3)
+    with pytest.raises(GlacierlabError, match="there is none"):
+        PCA.fit([])
+    for components in (0, 1.5, 9):
+        with pytest.raises(GlacierlabError, match=f"components={components}: the stack has 4"):
+            PCA.fit(stack, components)
 
 
 def test_pca_refusals(stack):

@@ -162,13 +162,17 @@ def ratio(scene, numerator, denominator, floor=None):
     """
     name = f"{numerator}/{denominator}"
     top, bottom = require_bands(scene, [numerator, denominator], needed_by=name).values()
-    radiometry = scene.attrs.get("radiometry", "unknown")
-    if floor is None:
-        floor = bottom.attrs.get("scale_step", 1.0 if radiometry == "dn" else 1e-4)
+    floor = floor_of(scene, denominator) if floor is None else floor
     floored = "top / where(bottom < least, least, bottom)"
     values = evaluate(floored, dict(top=top, bottom=bottom), dict(least=floor))
     attrs = {"long_name": f"{numerator} / {denominator}", "units": "1", "kind": "ratio", "floor": floor}
     return values.rename(f"{numerator}_{denominator}_ratio").assign_attrs(attrs | carried(scene))
+
+
+def floor_of(scene, band):
+    """The smallest denominator that a band makes by default."""
+    usual = 1.0 if scene.attrs.get("radiometry") == "dn" else 1e-4
+    return float(scene[band].attrs.get("scale_step", usual))
 
 
 def carried(scene):

@@ -11,10 +11,10 @@ from .haralick import FEATURES as TEXTURES
 from .indices import find_index
 from .texture import DEFAULT as DEFAULT_TEXTURES
 
-GROUPS = ("optical", "thermal", "indices", "pca", "tasseled_cap", "glcm", "terrain", "insar", "other")
 COMPONENTS = 3  # of "pca" without a number, an assumption
 BANDS = {band.name for sensor in SENSORS.values() for band in sensor.bands}
 ANGLES = {"aspect": ("aspect_sin", "aspect_cos"), "phase": ("phase_sin", "phase_cos")}
+GROUP_OF = dict.fromkeys((*TERRAIN, "elevation"), "terrain") | dict.fromkeys(("coherence", "phase"), "insar")
 EXAMPLES = (
     "pca:3",
     "tasseled_cap",
@@ -37,14 +37,16 @@ class Layer:
     ----------
     name, group : str
     source : str
-        What makes it, at once with all others of that source: "scene", "pca", "ndpci", "tasseled_cap",
-        "terrain", "phase", or "glcm:" and the image that it looks at.
+        What makes it, at once with all others of that source: "variable", "ratio", "index", "pca", "ndpci",
+        "tasseled_cap", "terrain", "angle", or "glcm:" and the name of what the texture looks at.
     features : tuple of str
         Their names in a stack, in order.
     needs : tuple of str
         Variables of the scene.
     components : int
         How many principal components it is made of.
+    image : Layer, optional
+        What a texture looks at, unless it is a component.
     """
 
     name: str
@@ -53,19 +55,20 @@ class Layer:
     features: tuple[str, ...]
     needs: tuple[str, ...] = ()
     components: int = 0
+    image: "Layer | None" = None
 
 
 @dataclass(frozen=True)
 class Context:
     """What the reading of a name depends on beside the tables."""
 
-    variables: tuple[str, ...] = ()  # of the scene, which count as layers
+    variables: tuple[str, ...] = ()  # of the scene, which are layers by their own names
     table: str | None = None  # of the tasselled cap; None: not chosen yet
     pca_bands: tuple[str, ...] = ()
 
 
 def read_layer(name, context=None):
-    """The `Layer` of a name.
+    """The `Layer` of a name: what it means is settled here, once, and not by what another scene holds.
 
     Raises
     ------
@@ -83,31 +86,40 @@ def read_layer(name, context=None):
     kind, _, rest = name.partition(":")
     if kind in READERS:
         return READERS[kind](name, rest, context)
-    if name in TERRAIN or name == "aspect":
+    if name in FLAGS:
+        raise UnknownNameError(f"{name!r} is no layer: flags and the truth never enter a stack.")
+    if name in ANGLES and (name in context.variables or name not in TERRAIN):
+        return Layer(name, GROUP_OF[name], "angle", ANGLES[name], (name,))
+    if name in context.variables:
+        return read_variable(name)
+    if name in TERRAIN:
         return Layer(name, "terrain", "terrain", ANGLES.get(name, (name,)), ("elevation",))
-    if name in ("elevation", "coherence"):
-        return Layer(name, "terrain" if name == "elevation" else "insar", "scene", (name,), (name,))
-    return read_plain(name, context)
+    return read_spectral(name, context)
 
 
-def read_plain(name, context):
-    """A band, a ratio, an index, or another variable of the scene."""
+def read_variable(name):
+    """A variable of the scene as it is."""
+    spectral = "thermal" if kind_of(name) == "thermal" else "optical"
+    group = spectral if name in BANDS else GROUP_OF.get(name, "other")
+    return Layer(name, group, "variable", (name,), (name,))
+
+
+def read_spectral(name, context):
+    """A band, a ratio, an index, or a layer that every scene may have."""
     band = band_name(name)
-    if band in BANDS:
-        return Layer(name, "thermal" if kind_of(band) == "thermal" else "optical", "scene", (band,), (band,))
+    if band in BANDS or band in GROUP_OF:
+        return read_variable(band)
     if "/" in name:
         pair = tuple(band_name(part) for part in name.split("/", 1))
         for part in pair:
             lookup(dict.fromkeys([*sorted(BANDS), *context.variables]), part, kind="band")
-        return Layer(name, "indices", "scene", ("/".join(pair),), pair)
-    if name in context.variables and name not in FLAGS:
-        return Layer(name, "other", "scene", (name,), (name,))
+        return Layer(name, "indices", "ratio", ("/".join(pair),), pair)
     try:
-        return Layer(name, "indices", "scene", (name,), tuple(find_index(name).bands))
+        return Layer(name, "indices", "index", (name.lower(),), tuple(find_index(name).bands))
     except UnknownNameError as error:
         known = dict.fromkeys([*EXAMPLES, *sorted(BANDS), *INDICES, *TERRAIN, *context.variables])
         try:
-            lookup({key: None for key in known if key not in FLAGS}, name, kind="layer")
+            lookup(known, name, kind="layer")
         except UnknownNameError as told:
             raise told from error
         raise
@@ -122,11 +134,9 @@ def read_pca(name, rest, context):
 
 
 def read_ndpci(name, rest, context):
-    return Layer("ndpci", "indices", "ndpci", ("ndpci",), context.pca_bands, 2)
-
-
-def read_phase(name, rest, context):
-    return Layer("phase", "insar", "phase", ANGLES["phase"], ("phase",))
+    if name != "ndpci":
+        raise GlacierlabError(f"{name!r} names no index: it is 'ndpci', of the first two components.")
+    return Layer(name, "indices", "ndpci", (name,), context.pca_bands, 2)
 
 
 def read_tasseled_cap(name, rest, context):
@@ -145,35 +155,39 @@ def read_glcm(name, rest, context):
         raise GlacierlabError(f"{name!r} names no texture: say of what, as in 'glcm:nir:contrast,entropy'.")
     for feature in (asked := asked.split(",") if asked else DEFAULT_TEXTURES):
         lookup(TEXTURES, feature, kind="GLCM feature")
+    features = lambda image: tuple(f"glcm:{image}:{feature}" for feature in asked)
     if found := COMPONENT.fullmatch(image):
-        needs, components = context.pca_bands, int(found[1])
-    else:
-        source = read_plain(image, context)
-        (image,), needs, components = source.features, source.needs, 0
-    features = tuple(f"glcm:{image}:{feature}" for feature in asked)
-    return Layer(name, "glcm", f"glcm:{image}", features, needs, components)
+        return Layer(name, "glcm", f"glcm:{image}", features(image), context.pca_bands, int(found[1]))
+    source = read_layer(image, context)
+    if source.source not in ("variable", "ratio", "index"):
+        raise GlacierlabError(
+            f"{name!r}: a texture looks at a band, a ratio, an index, a variable of the scene or a component "
+            f"('glcm:pc1'), not at {image!r}. Add that to the scene first, and name it."
+        )
+    (seen,) = source.features
+    return Layer(name, "glcm", f"glcm:{seen}", features(seen), source.needs, 0, source)
 
 
-READERS = {
-    "pca": read_pca,
-    "ndpci": read_ndpci,
-    "phase": read_phase,
-    "tasseled_cap": read_tasseled_cap,
-    "glcm": read_glcm,
-}
+READERS = {"pca": read_pca, "ndpci": read_ndpci, "tasseled_cap": read_tasseled_cap, "glcm": read_glcm}
 
 
 def names_of(names, what, least=1):
     """Names as a tuple of strings; GlacierlabError where they are none, or too many or too long."""
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    ordered = not isinstance(names, str | bytes | set | frozenset | dict) and hasattr(names, "__iter__")
+    found = tuple(names) if ordered else ()
+    if not ordered or not all(isinstance(name, str) for name in found):
         raise GlacierlabError(f"{what}={names!r}: give a list of names.")
-    names = tuple(names)
-    if not least <= len(names) <= MOST_LAYERS or any(len(name) > LONGEST_NAME for name in names):
-        raise GlacierlabError(f"{what} holds {len(names)} names: give {least} to {MOST_LAYERS}, each short.")
-    return names
+    if not least <= len(found) <= MOST_LAYERS or any(len(name) > LONGEST_NAME for name in found):
+        raise GlacierlabError(f"{what} holds {len(found)} names: give {least} to {MOST_LAYERS}, each short.")
+    return found
 
 
 def require_once(features):
     """GlacierlabError where a feature comes twice."""
     if twice := sorted({name for name in features if features.count(name) > 1}):
         raise GlacierlabError(f"{twice} would come twice in the stack: ask for each once.")
+
+
+def ratios_of(layers):
+    """The layers that are ratios, and the ratios that textures look at."""
+    return [each for each in (each.image or each for each in layers) if each.source == "ratio"]

@@ -1,23 +1,28 @@
 """A recipe: which layers make a stack, and all that was fitted for them, to be replayed anywhere."""
 
 import re
-import warnings
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
-from ..errors import DataWarning, GlacierlabError, RadiometryError
+from ..errors import GlacierlabError, RadiometryError, warn
 from ..io.layers import pixel_size_m
-from ..io.radiometry import kind_of
-from ..tables import RECIPES, TASSELED_CAP, lookup
-from .fitting import Fit, learn
-from .layers import BANDS, names_of, read_layer, require_once
+from ..io.radiometry import FLAGS, kind_of
+from ..tables import RECIPES, TASSELED_CAP, band_name, lookup
+from .fitting import SCALED, Fit, Normalizer, learn
+from .indices import floor_of
+from .layers import BANDS, names_of, ratios_of, read_layer, require_once
+from .quantize import METHODS, Quantizer
 from .saved import body_of, fit_of, text_of
-from .stacking import make, put_together, require_layers
+from .stacking import make, put_together, require_layers, require_pixels
+from .texture import offset_groups
 from .transforms import default_table
 
 NOT_FOR_COMPONENTS = ("pan", "cirrus", "nir09")  # pan holds the others; the other two see the air
+TEXTURE = dict(window=7, distance=1, directions=(0, 45, 90, 135), combine="features", symmetric=True,
+               levels=32, method="width", percentiles=(2.0, 98.0))  # fmt: skip
 SAME_PIXEL = 0.1  # share by which pixel sizes may differ before a warning, an assumption
 
 
@@ -39,13 +44,15 @@ class Recipe:
         - any layer of `features.terrain`; "aspect" gives its sine and cosine, level ground 0 in both;
         - "phase": its sine and cosine.
     normalize : bool
-        Subtract each feature's mean and divide by its standard deviation over the training scenes. Quotients
-        without bounds (ratios, ndpci) and curvatures are first limited to their 1st and 99th percentile.
-        Sines, cosines and cast shadow stay as they are.
-    window, levels : int
-        Of the textures: pixels a side, gray levels.
-    quantize : {"width", "population"}
-        Gray levels of equal width between the 2nd and 98th percentile, or of equal population.
+        Subtract each feature's mean and divide by its standard deviation over the training scenes, when far
+        outliers are bounded: a ratio t enters as (t - 1) / (t + 1), a normalized difference is kept within
+        -1 and 1, other indices and curvatures within the percentiles `limits`. Sines, cosines and cast
+        shadow stay as they are.
+    limits : (float, float)
+        Percentiles, see `normalize`.
+    glcm : dict, optional
+        How textures are made, where not by default: `window`, `distance`, `directions`, `combine`,
+        `symmetric` as in `features.glcm`; `levels`, `method`, `percentiles` as in `Quantizer.fit`.
     pca_bands : sequence of str, optional
         What the components are made of; by default every band of the first scene but pan, cirrus, nir09 and
         thermal ones.
@@ -54,14 +61,16 @@ class Recipe:
     table : str, optional
         A key of `tables.TASSELED_CAP`; by default the one for the scenes' sensor and radiometry.
     max_pixels : int
-        How many pixels of all training scenes `fit` looks at; of larger ones it takes tiles, evenly spread.
+        About how many pixels of all training scenes `fit` looks at: of larger ones it takes tiles of
+        128 x 128, evenly spread, and at least one of each scene.
     fitted : Fit, optional
         Given by `fit`.
 
     Notes
     -----
-    Every default beside `layers` is an assumption, and so is what is limited before it is normalized: none of
-    the papers publishes its own.
+    Every default is an assumption, and so is how outliers are bounded: none of the papers publishes its own.
+    What a name means is settled by `fit`: a variable of the training scenes goes before an index or a terrain
+    layer of that name, and is then asked of every scene.
 
     Examples
     --------
@@ -77,9 +86,8 @@ class Recipe:
 
     layers: tuple[str, ...]
     normalize: bool = True
-    window: int = 7
-    levels: int = 32
-    quantize: str = "width"
+    limits: tuple[float, float] = (1.0, 99.0)
+    glcm: dict = field(default_factory=dict)
     pca_bands: tuple[str, ...] | None = None
     standardize: bool = False
     table: str | None = None
@@ -87,22 +95,24 @@ class Recipe:
     fitted: Fit | None = None
 
     def __post_init__(self):
-        layers = self.layers
+        layers, settle = self.layers, partial(object.__setattr__, self)
         if isinstance(layers, str):
-            layers = lookup(RECIPES, layers, kind="recipe").layers
-        object.__setattr__(self, "layers", names_of(layers, "layers"))
+            lookup(RECIPES, layers, kind="recipe (for a single layer give a list)")
+            layers = RECIPES[layers].layers
+        settle("layers", names_of(layers, "layers"))
         if self.pca_bands is not None:
-            object.__setattr__(self, "pca_bands", names_of(self.pca_bands, "pca_bands"))
+            settle("pca_bands", tuple(map(band_name, names_of(self.pca_bands, "pca_bands"))))
         if self.table is not None:
             lookup(TASSELED_CAP, self.table, kind="tasselled-cap table")
-        lookup({"width": 1, "population": 1}, self.quantize, kind="way to quantize")
-        for name, low, high in (("window", 3, 999), ("levels", 2, 256), ("max_pixels", 2, 10**12)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or not low <= value <= high:
-                raise GlacierlabError(f"{name}={value!r}: give a whole number from {low} to {high}.")
-            object.__setattr__(self, name, int(value))
-        if self.window % 2 == 0:
-            raise GlacierlabError(f"window={self.window} has no middle pixel: give an odd number.")
+        for name in ("normalize", "standardize"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise GlacierlabError(f"{name}={getattr(self, name)!r}: give True or False.")
+            settle(name, bool(getattr(self, name)))
+        if not is_whole(self.max_pixels) or self.max_pixels < 1:
+            raise GlacierlabError(f"max_pixels={self.max_pixels!r}: give a whole number, such as 1_000_000.")
+        settle("max_pixels", int(self.max_pixels))
+        settle("limits", percentiles_of(self.limits, "limits"))
+        settle("glcm", texture_options(self.glcm))
 
     # ---- what it makes ----
 
@@ -153,16 +163,30 @@ class Recipe:
         scenes = [scenes] if isinstance(scenes, xr.Dataset) else list(scenes)
         if not scenes:
             raise GlacierlabError("A recipe is fitted to one scene or more, and there is none.")
-        for other in scenes[1:]:
-            require_same_kind(other, *kind_of_scene(scenes[0]), "The scenes are not of one kind")
-        fitted = start(self, scenes)
-        recipe = replace(self, fitted=fitted)
-        layers = recipe._read(replace(fitted.context, pca_bands=self.pca_bands or component_bands(scenes[0])))
+        for scene in scenes:
+            if not isinstance(scene, xr.Dataset):
+                raise GlacierlabError(
+                    f"A recipe is fitted to scenes (xarray.Dataset), not {type(scene).__name__}."
+                )
+            require_pixels(scene)
+            require_same_kind(scene, *kind_of_scene(scenes[0]), "The scenes are not of one kind")
+        recipe = replace(self, fitted=start(self, scenes))
+        own = [read_layer(name, recipe.fitted.context) for name in self.pca_bands or ()]
+        if other := [each.name for each in own if each.source != "variable"]:
+            raise GlacierlabError(f"Components are made of bands, not of {other}: choose other pca_bands.")
+        bands = self.pca_bands or component_bands(scenes[0])
+        layers = recipe._read(replace(recipe.fitted.context, pca_bands=bands))
         require_once([name for each in layers for name in each.features])
         for scene in scenes:
             require_layers(scene, layers)
-        if self.normalize or any(each.components or each.group == "glcm" for each in layers):
+            recipe._warn_of_pixels(scene, layers)
+        floors = {each.needs[1]: floor_of(scenes[0], each.needs[1]) for each in ratios_of(layers)}
+        recipe = replace(recipe, fitted=replace(recipe.fitted, floors=floors))
+        learns = any(each.components or each.group == "glcm" for each in layers)
+        if learns or (self.normalize and any(set(each.features) - set(SCALED) for each in layers)):
             return learn(recipe, layers, scenes)
+        if self.normalize:
+            return replace(recipe, fitted=replace(recipe.fitted, normalizer=Normalizer({}, {}, {})))
         return recipe
 
     def apply(self, scene):
@@ -200,8 +224,8 @@ class Recipe:
         )
         layers = self._read()
         require_layers(scene, layers)
-        self._require_same_pixels(scene, layers)
-        made = make(scene, layers, self)
+        self._warn_of_pixels(scene, layers)
+        made = make(scene.unify_chunks(), layers, self)
         if self.normalize:
             made = {name: self.fitted.normalizer(values, name) for name, values in made.items()}
         groups = [each.group for each in layers for _ in each.features]
@@ -214,15 +238,13 @@ class Recipe:
         context = context or self.fitted.context
         return [read_layer(name, context) for name in self.layers]
 
-    def _require_same_pixels(self, scene, layers):
+    def _warn_of_pixels(self, scene, layers):
         fitted, found = self.fitted.pixel_size_m, pixel_size_m(scene)
         looks_around = any(each.source.partition(":")[0] in ("glcm", "terrain") for each in layers)
         if fitted and looks_around and abs(found / fitted - 1) > SAME_PIXEL:
-            warnings.warn(
+            warn(
                 f"The recipe was fitted on pixels of {fitted:g} m and these have {found:g} m: textures and "
-                "terrain layers look at other shapes. Resample the scene, or fit again.",
-                DataWarning,
-                stacklevel=3,
+                "terrain layers look at other shapes. Resample the scene, or fit again."
             )
 
     # ---- in a file ----
@@ -248,7 +270,7 @@ class Recipe:
             fitted = options.pop("fitted")
             recipe = cls(**options)
             return recipe if fitted is None else replace(recipe, fitted=fit_of(recipe, fitted))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise GlacierlabError(f"No saved recipe: {' '.join(str(error).split())}.") from error
 
 
@@ -289,16 +311,15 @@ def start(recipe, scenes):
     """A `Fit` of what needs no pixel."""
     first = scenes[0]
     sensor, radiometry = kind_of_scene(first)
-    shared = [str(name) for name in first.data_vars if all(name in scene for scene in scenes)]
+    named = {part for name in recipe.layers for part in re.split("[:/]", name)} | {*(recipe.pca_bands or ())}
+    own = named - BANDS - set(FLAGS)
+    variables = tuple(sorted(name for name in own if all(name in scene.data_vars for scene in scenes)))
     table = None
     if any(name.partition(":")[0] == "tasseled_cap" for name in recipe.layers):
         table = recipe.table or default_table(first)
-    named = {part for name in recipe.layers for part in re.split("[:/]", name)}
     size = pixel_size_m(first)
-    return Fit(
-        sensor, radiometry, size if np.isfinite(size) else None, len(scenes), pixels=0, table=table,
-        variables=tuple(name for name in shared if name in named and name not in BANDS),
-    )  # fmt: skip
+    size = float(size) if np.isfinite(size) else None
+    return Fit(sensor, radiometry, size, len(scenes), variables=variables, table=table)
 
 
 def component_bands(scene):
@@ -308,8 +329,9 @@ def component_bands(scene):
 
 
 def kind_of_scene(scene):
-    """A scene's sensor and radiometry."""
-    return scene.attrs.get("sensor"), scene.attrs.get("radiometry", "unknown")
+    """A scene's sensor and radiometry, text or None."""
+    sensor, radiometry = scene.attrs.get("sensor"), scene.attrs.get("radiometry")
+    return None if sensor is None else str(sensor), str(radiometry or "unknown")
 
 
 def require_same_kind(scene, sensor, radiometry, message):
@@ -319,3 +341,49 @@ def require_same_kind(scene, sensor, radiometry, message):
             f"{message}: {sensor!r} with {radiometry!r} values there, {found[0]!r} with {found[1]!r} here. "
             "Convert the scene (scene.glacier.to_reflectance), or fit a recipe on scenes of its kind."
         )
+
+
+# ---- options ----
+
+
+def texture_options(given):
+    """All options of textures, the given ones checked; GlacierlabError or UnknownNameError."""
+    if not isinstance(given, dict):
+        raise GlacierlabError(f"glcm={given!r}: give a dict, such as dict(window=9).")
+    for name in given:
+        lookup(TEXTURE, name, kind="option of textures")
+    options = TEXTURE | given
+    for name in ("window", "levels"):
+        if not is_whole(options[name]):
+            raise GlacierlabError(f"glcm={{{name!r}: {options[name]!r}}}: give a whole number.")
+        options[name] = int(options[name])
+    lookup({"features": 1, "pool": 1}, options["combine"], kind="way to combine directions")
+    lookup(METHODS, options["method"], kind="quantizer method")
+    if not isinstance(options["symmetric"], bool):
+        raise GlacierlabError(f"glcm={{'symmetric': {options['symmetric']!r}}}: give True or False.")
+    try:
+        offset_groups(*(options[name] for name in ("directions", "distance", "window", "combine")))
+        Quantizer.between(0, 1, options["levels"])
+        for name in ("directions", "distance"):
+            several = np.ndim(options[name]) > 0
+            options[name] = tuple(map(int, options[name])) if several else int(options[name])
+    except (TypeError, ValueError) as error:
+        raise GlacierlabError(f"glcm={given!r}: {error}.") from error
+    options["percentiles"] = percentiles_of(options["percentiles"], "percentiles")
+    return options
+
+
+def percentiles_of(given, what):
+    """Two numbers from 0 to 100, the lower first."""
+    try:
+        low, high = (float(number) for number in given)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not 0 <= low < high <= 100:
+        raise GlacierlabError(f"{what}={given!r}: give two percentiles from 0 to 100, the lower first.")
+    return low, high
+
+
+def is_whole(number):
+    """Whether a value is an integer, and no truth value."""
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)

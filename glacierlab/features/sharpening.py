@@ -70,6 +70,8 @@ def pansharpen(scene, pan="pan", method="brovey", *, weights=None):
     {'y': 64, 'x': 64}
     """
     sharpen = lookup(METHODS, method, kind="pansharpening method")
+    if weights is not None and not isinstance(weights, dict):
+        raise GlacierlabError(f"weights={weights!r}: give a dict from band to number.")
     pan = require_bands(scene, [pan], needed_by="pansharpen")[pan] if isinstance(pan, str) else pan
     kinds = {name: v.attrs.get("kind", kind_of(name)) for name, v in scene.data_vars.items()}
     bands = {name: scene[name] for name, kind in kinds.items() if kind == "reflective" and name != "pan"}

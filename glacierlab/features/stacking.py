@@ -1,30 +1,45 @@
 """Layers of a scene by name, put together as a stack (feature, y, x)."""
 
+from numbers import Real
+
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-from ..errors import GridError, MissingBandError
+from ..errors import GlacierlabError, GridError, MissingBandError
 from .dem import terrain
-from .indices import evaluate, layer
+from .indices import evaluate, guarded, index, ratio
 from .texture import glcm
 from .transforms import tasseled_cap
 
 SUNLIT = ("hillshade", "cast_shadow")
 SUN = ("sun_azimuth", "sun_elevation")
+TEXTURE_OPTIONS = ("window", "distance", "directions", "combine", "symmetric")
 # Undefined on level ground, where a network wants the 0 between their two signs.
 LEVEL = ("aspect_sin", "aspect_cos", "profile_curvature", "plan_curvature", "tangential_curvature")
 
 
+def require_pixels(scene):
+    """GridError unless a scene has pixels along y and x, and no dates."""
+    dims = tuple(map(str, scene.dims))
+    if not {"y", "x"} <= set(dims) or "time" in dims:
+        raise GridError(
+            f"A stack has dims (y, x), the scene {dims}: rename them, or choose a date with isel."
+        )
+    if 0 in (scene.sizes["y"], scene.sizes["x"]):
+        raise GridError(f"The scene has no pixels: {dict(scene.sizes)}.")
+
+
 def require_layers(scene, layers):
     """MissingBandError, naming every layer that the scene cannot yield, unless there is none."""
-    if extra := set(scene.dims) - {"y", "x"}:
-        raise GridError(f"A stack is of one date, and the scene has {sorted(extra)}: choose one with isel.")
+    require_pixels(scene)
     lacking = {}
     for each in layers:
         missing = [name for name in each.needs if name not in scene]
-        if set(each.features) & set(SUNLIT):
-            missing += [f"attrs[{name!r}]" for name in SUN if name not in scene.attrs]
+        if each.source == "terrain" and set(each.features) & set(SUNLIT):
+            missing += [f"attrs[{name!r}]" for name in SUN if not isinstance(scene.attrs.get(name), Real)]
+        if each.components and not each.needs:
+            missing += ["reflective bands"]
         if missing:
             lacking[each.name] = ", ".join(missing)
     if lacking:
@@ -44,9 +59,10 @@ def make(scene, layers, recipe):
     made = components(scene, recipe.fitted.pca, max((each.components for each in layers), default=0))
     wanted = {}
     for each in layers:
-        wanted.setdefault(each.source, []).extend(each.features)
-    for source, features in wanted.items():
-        made |= MAKERS[source.partition(":")[0]](scene, features, recipe, made)
+        if each.source != "pca":
+            wanted.setdefault(each.source, []).append(each)
+    for source, alike in wanted.items():
+        made |= MAKERS[source.partition(":")[0]](scene, alike, recipe, made)
     return {name: made[name] for each in layers for name in each.features}
 
 
@@ -65,55 +81,88 @@ def apart(stack, names, labels=None):
     }
 
 
-def from_scene(scene, features, recipe, made):
-    return {name: layer(scene, name) for name in features}
+def variables(scene, layers, recipe, made):
+    return {name: number(scene, name) for each in layers for name in each.features}
 
 
-def from_components(scene, features, recipe, made):
-    return {}  # made already
+def number(scene, name):
+    """A variable (y, x) of real numbers; GridError or GlacierlabError for another."""
+    values = scene[name]
+    if set(values.dims) != {"y", "x"}:
+        raise GridError(f"The layer {name!r} has dims {values.dims}, not (y, x).")
+    if values.dtype.kind not in "biuf":
+        raise GlacierlabError(f"The layer {name!r} holds {values.dtype}, not real numbers.")
+    return values
 
 
-def index_of_components(scene, features, recipe, made):
-    formula = "where(abs(pc1 + pc2) < least, nan, (pc1 - pc2) / (pc1 + pc2))"
-    return {"ndpci": evaluate(formula, {name: made[name] for name in ("pc1", "pc2")})}
+def ratios(scene, layers, recipe, made):
+    floors = recipe.fitted.floors
+    return {f"{top}/{bottom}": ratio(scene, top, bottom, floors[bottom]) for top, bottom in
+            (each.needs for each in layers)}  # fmt: skip
 
 
-def sine_and_cosine(scene, features, recipe, made):
-    return {"phase_sin": np.sin(scene["phase"]), "phase_cos": np.cos(scene["phase"])}
+def indices(scene, layers, recipe, made):
+    return {name: index(scene, name) for each in layers for name in each.features}
 
 
-def tasseled_caps(scene, features, recipe, made):
+def index_of_components(scene, layers, recipe, made):
+    return {
+        "ndpci": evaluate(guarded("(pc1 - pc2) / (pc1 + pc2)"), {name: made[name] for name in ("pc1", "pc2")})
+    }
+
+
+def sines_and_cosines(scene, layers, recipe, made):
+    found = {}
+    for each in layers:
+        (name,) = each.needs
+        angle = np.deg2rad(number(scene, name)) if name == "aspect" else number(scene, name)
+        found |= dict(zip(each.features, (np.sin(angle), np.cos(angle)), strict=True))
+    return found
+
+
+def tasseled_caps(scene, layers, recipe, made):
+    features = [name for each in layers for name in each.features]
     components = [name.partition(":")[2] for name in features]
     return apart(tasseled_cap(scene, recipe.fitted.table), features, components)
 
 
-def textures(scene, features, recipe, made):
-    image = texture_image(scene, features[0].split(":")[1], made)
-    kinds = [name.split(":")[2] for name in features]
-    quantizer = recipe.fitted.quantizers[features[0].split(":")[1]]
-    found = glcm(image, kinds, window=recipe.window, levels=quantizer.levels, quantizer=quantizer)
-    return apart(found, features, kinds)
+def textures(scene, layers, recipe, made):
+    name = texture_name(layers[0])
+    features = [name for each in layers for name in each.features]
+    kinds = [name.rpartition(":")[2] for name in features]
+    options = {key: value for key, value in recipe.glcm.items() if key in TEXTURE_OPTIONS}
+    image = texture_image(scene, layers[0], recipe, made)
+    return apart(glcm(image, kinds, quantizer=recipe.fitted.quantizers[name], **options), features, kinds)
 
 
-def texture_image(scene, name, made):
+def texture_name(each):
+    """The name of what a texture looks at."""
+    return each.source.partition(":")[2]
+
+
+def texture_image(scene, each, recipe, made):
     """What a texture looks at: a component, or a layer of the scene."""
-    return made[name] if name in made else layer(scene, name)
+    if each.image is None:
+        return made[texture_name(each)]
+    return MAKERS[each.image.source](scene, [each.image], recipe, made)[texture_name(each)]
 
 
-def terrain_layers(scene, features, recipe, made):
+def terrain_layers(scene, layers, recipe, made):
+    features = [name for each in layers for name in each.features]
     asked = [*features, *({"slope"} - set(features))]
     sun = {name: float(scene.attrs[name]) for name in SUN} if set(features) & set(SUNLIT) else {}
-    made = apart(terrain(scene["elevation"], asked, **sun), asked)
+    made = apart(terrain(number(scene, "elevation"), asked, **sun), asked)
     for name in set(features) & set(LEVEL):
         made[name] = made[name].where(made[name].notnull() | made["slope"].isnull(), np.float32(0))
     return made
 
 
 MAKERS = {
-    "scene": from_scene,
-    "pca": from_components,
+    "variable": variables,
+    "ratio": ratios,
+    "index": indices,
     "ndpci": index_of_components,
-    "phase": sine_and_cosine,
+    "angle": sines_and_cosines,
     "tasseled_cap": tasseled_caps,
     "glcm": textures,
     "terrain": terrain_layers,
@@ -125,8 +174,10 @@ def put_together(scene, made, groups):
     arrays = [values.transpose("y", "x").data.astype(np.float32, copy=False) for values in made.values()]
     lazy = any(isinstance(array, da.Array) for array in arrays)
     values = da.stack(arrays) if lazy else np.stack(arrays)
-    grid = {name: scene.coords[name] for name in ("y", "x", "spatial_ref") if name in scene.coords}
-    coords = grid | {"feature": list(made), "group": ("feature", groups)}
-    stack = xr.DataArray(values, coords, ("feature", "y", "x"), name="stack")
+    grid = {name: c for name, c in scene.coords.items() if set(c.dims) <= {"y", "x"}}
+    names = [np.array(texts, dtype=object) for texts in (list(made), groups)]  # Zarr 3 has no other text
+    coords = grid | {"feature": names[0], "group": ("feature", names[1])}
+    stack = xr.DataArray(values, coords, ("feature", "y", "x"), name="features")
+    stack.encoding["grid_mapping"] = next(iter(scene.data_vars.values())).rio.grid_mapping
     known = {key: scene.attrs[key] for key in ("sensor", "radiometry", "datetime") if key in scene.attrs}
     return stack.assign_attrs(long_name="feature stack", **known)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from math import log
+from numbers import Real
 
 import dask
 import dask.array as da
@@ -178,6 +179,7 @@ def glcm(
         lookup(FEATURES, name, kind="GLCM feature")
     unit = lookup(NATS, entropy_unit, kind="entropy unit")
     outputs = offset_groups(directions, distance, window, combine)
+    window = int(window)
     reach = lookup({"inside": 0, "anywhere": int(np.max(distance))}, partners, kind="place of partners")
     image = require_image(image, window + 2 * reach)
     quantizer = settled(quantizer, image, levels)
@@ -211,6 +213,8 @@ def require_image(image, side):
         raise GridError(
             f"Texture needs one image (y, x), not dims {image.dims}: choose one with isel or sel."
         )
+    if image.dtype.kind not in "biuf":
+        raise GlacierlabError(f"Texture needs real numbers, not {image.dtype}.")
     if side > min(image.sizes.values()):
         raise GridError(
             f"A window of {side} pixels is larger than the image, {dict(image.sizes)}: take a smaller one."
@@ -220,14 +224,19 @@ def require_image(image, side):
     return image.transpose("y", "x")
 
 
+def is_whole(number):
+    """Whether a value is a whole number, of whatever type."""
+    return isinstance(number, Real) and float(number).is_integer()
+
+
 def offset_groups(directions, distance, window, combine):
     """By output (an angle, or "" for all): groups of offsets (offset, 2) whose pairs count in one matrix."""
-    if window != int(window) or window < 3 or window % 2 == 0:
+    if not is_whole(window) or window < 3 or window % 2 == 0:
         raise GlacierlabError(f"window={window}: a window has a middle, so an odd side of 3 pixels or more.")
     angles, distances = np.ravel(directions).tolist(), np.ravel(distance).tolist()
-    if not angles or not set(angles) <= STEPS.keys():
+    if not angles or any(angle not in STEPS for angle in angles):
         raise GlacierlabError(f"directions={directions}: choose from {', '.join(map(str, STEPS))} degrees.")
-    if not distances or not all(d == int(d) and 1 <= d < window for d in distances):
+    if not distances or not all(is_whole(d) and 1 <= d < window for d in distances):
         raise GlacierlabError(
             f"distance={distance}: whole pixels, from 1 to {window - 1} in a window of {window}."
         )

@@ -1,7 +1,6 @@
 """Linear transforms of bands: tasselled cap by published tables, principal components by fit and replay."""
 
 import json
-import warnings
 from dataclasses import asdict, dataclass
 from functools import reduce
 from itertools import chain, pairwise
@@ -10,7 +9,7 @@ import dask
 import numpy as np
 import xarray as xr
 
-from ..errors import DataWarning, GlacierlabError, RadiometryError, require_bands
+from ..errors import GlacierlabError, RadiometryError, require_bands, require_numbers, warn
 from ..tables import TASSELED_CAP, lookup
 from ._kernels import moments as kernels
 
@@ -57,10 +56,12 @@ def tasseled_cap(scene, table=None):
     components = list(row.coefficients)
     weights = np.array([row.coefficients[c] for c in components], np.float32)
     shifts = np.array([row.additive.get(c, 0.0) for c in components], np.float32)
+    lazy = any(band.chunks for band in bands.values())
+    bands = xr.Dataset(bands).unify_chunks().data_vars if lazy else bands
     values = xr.apply_ufunc(
         weighted_sums,
         *bands.values(),
-        kwargs=dict(weights=weights, shifts=shifts, threads=not scene.chunks),
+        kwargs=dict(weights=weights, shifts=shifts, threads=not lazy),
         output_core_dims=[["feature"]],
         dask="parallelized",
         dask_gufunc_kwargs=dict(output_sizes={"feature": len(components)}),
@@ -105,11 +106,9 @@ def default_table(scene):
         if wanted in row.default_for:
             return name
         if wanted in row.stands_in_for:
-            warnings.warn(
+            warn(
                 f"No tasselled cap was published for {sensor!r} at {radiometry!r}: {name!r} ({row.input}) "
-                "stands in. Say table= if that is meant.",
-                DataWarning,
-                stacklevel=3,
+                "stands in. Say table= if that is meant."
             )
             return name
     known = [f"{name} ({row.input})" for name, row in TASSELED_CAP.items() if row.sensor == sensor]
@@ -193,12 +192,14 @@ class PCA:
         doi:10.1080/00031305.1983.10483115: chunks change the result by rounding alone.
         """
         stacks = [stacks] if isinstance(stacks, xr.DataArray) else list(stacks)
+        if not stacks:
+            raise GlacierlabError("Components are fitted to one stack or more, and there is none.")
         features = feature_names(stacks[0])
         if any(feature_names(stack) != features for stack in stacks):
             raise GlacierlabError(
                 f"The stacks have different features: {[feature_names(s) for s in stacks]}."
             )
-        if not 1 <= components <= len(features):
+        if components not in range(1, len(features) + 1):
             raise GlacierlabError(f"components={components}: the stack has {len(features)} features.")
         count, mean, scatter = reduce(joined, moments_of(stacks))
         if count < 2:
@@ -207,6 +208,8 @@ class PCA:
         scale = np.sqrt(np.diag(covariance)) if standardize else np.ones(len(features))
         if flat := [name for name, s in zip(features, scale, strict=True) if not s > 0]:
             raise GlacierlabError(f"{flat} are constant: leave them out, or standardize=False.")
+        if not covariance.any():
+            raise GlacierlabError(f"{features} are all constant: nothing varies, so there are no components.")
         variance, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
         order = np.argsort(variance)[::-1][:components]
         loadings = vectors[:, order].T
@@ -270,17 +273,28 @@ class PCA:
         """The fit of JSON text; GlacierlabError for anything else. Nothing in it is evaluated."""
         try:
             found = cls(**json.loads(text))
-            shape = (len(found.explained_variance), len(found.features))
-            sizes = (len(found.mean), len(found.scale), np.array(found.loadings, dtype=float).shape)
-            if sizes != (shape[1], shape[1], shape) or not all(isinstance(n, str) for n in found.features):
-                raise ValueError(f"sizes {sizes} for {shape[1]} features")
-            if not np.isfinite(np.array([*found.mean, *found.scale, *np.ravel(found.loadings)], float)).all():
-                raise ValueError("not all numbers are finite")
-        except (ValueError, TypeError) as error:
+            found.require()
+        except (ValueError, TypeError, RecursionError) as error:
             raise GlacierlabError(
                 f"No saved principal components: {' '.join(str(error).split())}."
             ) from error
         return found
+
+    def require(self):
+        """ValueError unless all numbers are finite and as many as they must be."""
+        count, kept = len(self.features), len(self.explained_variance)
+        if not all(isinstance(name, str) for name in self.features) or len(set(self.features)) != count:
+            raise ValueError("its features are not names, each once")
+        if not 1 <= kept <= count:
+            raise ValueError(f"{kept} components of {count} features")
+        require_numbers(self.mean, (count,), "mean")
+        require_numbers(self.scale, (count,), "scale")
+        require_numbers(self.loadings, (kept, count), "loadings")
+        require_numbers(self.explained_variance, (kept,), "explained_variance")
+        for name in ("total_variance", "pixels"):
+            require_numbers(getattr(self, name), (), name)
+        if not min(self.scale) > 1e-30 or not self.total_variance > 0:
+            raise ValueError("a scale, or all the variance, is 0")
 
 
 def feature_names(stack):

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 import dask
@@ -94,12 +95,14 @@ def add_layer(scene, name, source, *, resampling=None, band=None, wraps=None):
     'bilinear'
     """
     require_new_name(scene, name)
+    if not isinstance(source, xr.DataArray | str | PathLike):
+        raise GlacierlabError(f"A layer comes from a path or a DataArray, not from {type(source).__name__}.")
     method = None if resampling is None else lookup(RESAMPLING, resampling, kind="resampling")
     chunks = chunks_of(scene)
     given = isinstance(source, xr.DataArray)
     raster = source if given else open_layer(source, name, band)
     wraps = WRAPS.get(name) if wraps is None else wraps
-    if wraps is not None and not wraps[0] < wraps[1]:
+    if wraps is not None and not (np.shape(wraps) == (2,) and wraps[0] < wraps[1]):
         raise GlacierlabError(f"wraps={wraps} is no interval: give (low, high), such as (0, 360).")
     grid, own = geobox_of(scene, "add_layer"), geobox_of(raster, f"The layer {name!r}")
     raster = require_layer(raster)
@@ -143,7 +146,7 @@ def open_layer(path, name, band):
     if band is None and count > 1:
         raise SceneError(f"{path} has {count} bands: say which one with band=1 to {count}.")
     index = 1 if band is None else band
-    if not 1 <= index <= count:
+    if index not in range(1, count + 1):
         raise SceneError(f"{path} has {count} band{'s' * (count > 1)}; band={band} is none of them.")
     scale = {"gain": scales[index - 1], "add": offsets[index - 1]}
     source = BandFile(name, str(path), index, kind="layer", scale=scale)

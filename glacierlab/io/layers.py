@@ -14,10 +14,23 @@ WGS84 = Geod(ellps="WGS84")
 def transform_of(raster):
     """The affine transform of a raster, also where one row or column is all there is."""
     if min(raster.sizes["y"], raster.sizes["x"]) > 1:
+        require_regular(raster)
         return raster.rio.transform(recalc=True)
     stored = raster.rio.transform()  # knows the pixel size; the coordinates know where
     x, y = raster["x"].item(0), raster["y"].item(0)
     return Affine(stored.a, 0.0, x - stored.a / 2, 0.0, stored.e, y - stored.e / 2)
+
+
+def require_regular(raster):
+    """GridError where pixels do not lie at equal steps, to a tenth of one."""
+    for dim in ("y", "x"):
+        found = raster[dim].values
+        even = np.linspace(found[0], found[-1], len(found))
+        if not abs(found - even).max() <= 0.1 * abs(even[1] - even[0]):
+            raise GridError(
+                f"The pixels do not lie at equal steps in {dim}, so they have no one size: take every pixel, "
+                "or resample first (raster.rio.reproject)."
+            )
 
 
 def bounds_of(raster):

@@ -67,7 +67,8 @@ def write_raster(raster, path):
     Parameters
     ----------
     raster : xarray.Dataset or xarray.DataArray
-        Variables (y, x); a Dataset's go into one file as float32 bands, a map keeps its type.
+        Variables (y, x); a Dataset's, and the features of a stack, go into one file as float32 bands, a map
+        keeps its type.
     path : path
         Written whole or not at all; `open_scene` reads it back as it was.
 
@@ -83,6 +84,9 @@ def write_raster(raster, path):
     """
     if "time" in raster.dims:
         raise GridError("A GeoTIFF holds one date: choose it with isel(time=0), or write Zarr with to_zarr.")
+    if "feature" in raster.dims:
+        attrs, raster = raster.attrs, raster.drop_vars("group", errors="ignore").to_dataset("feature")
+        raster = raster.assign_attrs(attrs)
     if hasattr(raster, "data_vars"):
         names = tuple(n for n, v in raster.data_vars.items() if {"y", "x"} <= set(v.dims))
         stack = raster[list(names)].to_dataarray("band").astype("float32")
