@@ -8,11 +8,13 @@ import pytest
 import glacierlab as gl
 from glacierlab.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_ten_lines_work(tmp_path, monkeypatch, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code, _ = BLOCKS
     lines = [line for line in code.splitlines() if line.strip()]
     assert len(lines) <= 10
     monkeypatch.chdir(tmp_path)
@@ -21,6 +23,14 @@ def test_the_ten_lines_work(tmp_path, monkeypatch, capsys):
     assert names["glaciers"].area_km2.sum() > 10
     assert "kappa" in capsys.readouterr().out
     assert len(gl.open_inventory("glaciers.gpkg")) == len(names["glaciers"])
+
+
+def test_the_recipe_is_replayed(made):
+    _, code = BLOCKS
+    names = {"gl": gl, "training_scenes": [made], "scene": made}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["stack"].feature.values.tolist() == names["recipe"].features
+    assert gl.Recipe.from_json(names["text"]) == names["recipe"]
 
 
 def test_every_name_and_command_exists():
@@ -32,4 +42,4 @@ def test_every_name_and_command_exists():
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)]+)\)", README))
 def test_links_lead_somewhere(link):
-    assert (Path(__file__).parents[1] / link).exists()
+    assert (ROOT / link).exists()
