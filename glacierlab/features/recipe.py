@@ -158,7 +158,7 @@ class Recipe:
         Warns
         -----
         DataWarning
-            A feature is constant.
+            A feature is constant; or scenes differ in pixel size, and textures and terrain layers in shape.
         """
         scenes = [scenes] if isinstance(scenes, xr.Dataset) else list(scenes)
         if not scenes:
@@ -200,7 +200,7 @@ class Recipe:
         Returns
         -------
         xarray.DataArray
-            `stack` (feature, y, x) float32; coordinates `feature` and `group`. A lazy one has one feature a
+            `features` (feature, y, x) float32; coordinates `feature` and `group`. A lazy one has one feature a
             chunk: one that is taken alone is made alone.
 
         Raises
@@ -217,12 +217,8 @@ class Recipe:
         DataWarning
             The pixels are of another size, and textures and terrain look at other shapes.
         """
-        if self.fitted is None:
-            raise GlacierlabError("The recipe is not fitted: recipe = recipe.fit(scenes) gives one that is.")
-        require_same_kind(
-            scene, self.fitted.sensor, self.fitted.radiometry, "The recipe was fitted elsewhere"
-        )
-        layers = self._read()
+        layers, fitted = self._read(), self.fitted
+        require_same_kind(scene, fitted.sensor, fitted.radiometry, "The recipe was fitted elsewhere")
         require_layers(scene, layers)
         self._warn_of_pixels(scene, layers)
         made = make(scene.unify_chunks(), layers, self)
