@@ -200,8 +200,8 @@ class Recipe:
         Returns
         -------
         xarray.DataArray
-            `features` (feature, y, x) float32; coordinates `feature` and `group`. A lazy one has one feature a
-            chunk: one that is taken alone is made alone.
+            `features` (feature, y, x) float32; coordinates `feature` and `group`. A lazy one has a chunk for
+            each feature: one that is taken alone is made alone.
 
         Raises
         ------
