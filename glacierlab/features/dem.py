@@ -216,7 +216,7 @@ def sun_ray(azimuth, elevation, dx, dy, relief_m, shape):
     inside = (np.abs(near) < shape).all(axis=1)
     near, far = near[inside], far[inside]
     share = np.abs(offset[inside] - near).max(axis=1).astype(np.float32)
-    rise = (count[inside] * rise_m).astype(np.float32)
+    rise = (count[inside] * step_m * np.tan(elevation)).astype(np.float32)
     ends = np.concatenate([near, far, np.zeros((1, 2), np.int64)])
     reach = tuple(int(n) for n in np.stack([-ends.min(axis=0), ends.max(axis=0)], axis=1).ravel())
     return near, far, share, rise, reach
