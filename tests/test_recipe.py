@@ -8,7 +8,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import glacierlab as gl
@@ -187,6 +187,7 @@ def test_several_scenes_count_together(scene):
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(fitting.SIDE**2, 2_000_000))
+@example(768, 22, fitting.SIDE**2)
 def test_training_tiles_lie_inside_do_not_overlap_and_keep_to_their_number(rows, cols, pixels):
     tiles = windows((rows, cols), pixels)
     assert all(0 <= y.start < y.stop <= rows and 0 <= x.start < x.stop <= cols for y, x in tiles)

@@ -208,8 +208,8 @@ def windows(shape, pixels):
     rows, cols = shape
     if rows * cols <= pixels:
         return [(slice(0, rows), slice(0, cols))]
-    count = max(1, pixels // SIDE**2)
-    down = int(np.clip(round(np.sqrt(count * rows / cols)), 1, max(1, rows // SIDE)))
+    count = max(1, pixels // (min(SIDE, rows) * min(SIDE, cols)))
+    down = int(np.clip(round(np.sqrt(count * rows / cols)), 1, min(count, max(1, rows // SIDE))))
     across = int(np.clip(count // down, 1, max(1, cols // SIDE)))
     return [(y, x) for y in spread(down, rows) for x in spread(across, cols)]
 
