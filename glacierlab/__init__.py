@@ -34,7 +34,7 @@ _WHERE = {  # public name → the module that holds it
     "write_raster": "io.write",
     "write_report": "report",
 }
-_PARTS = ("errors", "features", "io", "outlines", "scores", "synthetic", "tables", "teach", "viz")
+_PARTS = ("errors", "features", "io", "outlines", "samples", "scores", "synthetic", "tables", "teach", "viz")
 
 __all__ = ["__version__", *_WHERE, *_PARTS]
 

@@ -32,6 +32,10 @@ class InventoryError(GlacierlabError, ValueError):
     """A vector file cannot be read as an inventory."""
 
 
+class ManifestError(GlacierlabError, ValueError):
+    """A manifest of patches is malformed, or cannot be split as asked."""
+
+
 class SampleError(GlacierlabError, OSError):
     """A sample could not be fetched."""
 

@@ -137,6 +137,28 @@ class NamedRecipe:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class AugmentationSet:
+    """A row of `augmentations.toml`: the copies that a paper trained with."""
+
+    moves: tuple[str, ...]
+    source: str
+    random_clip: bool = False  # whether each copy is a window at a place drawn at random
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class NamedSplit:
+    """A row of `splits.toml`: shares of the patches, or the regions of each part."""
+
+    source: str
+    names: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    by: str = ""  # what was kept together
+    regions: dict[str, list[str]] = field(default_factory=dict)
+    note: str = ""
+
+
 BAND_ALIASES = {
     "swir1": "swir16",
     "swir2": "swir22",
@@ -186,6 +208,8 @@ INDICES = read_table("indices.toml", SpectralIndex)
 RATIOS = read_table("ratios.toml", Ratio)
 TASSELED_CAP = read_table("tasseled_cap.toml", TasseledCap)
 RECIPES = read_table("recipes.toml", NamedRecipe)
+SPLITS = read_table("splits.toml", NamedSplit)
+AUGMENTATIONS = read_table("augmentations.toml", AugmentationSet)
 
 
 def _sensor_names():

@@ -1,0 +1,29 @@
+"""Samples: splits that do not leak, the audit that proves it, and augmentation that keeps vectors right.
+
+Splits and audit work on a *manifest*: a GeoDataFrame in a projected CRS [m], one row a patch, whose geometry
+is the patch's square. Columns: `scene`, `row`, `col`, `size` [px]; where they are known also `glaciers` (the
+ids in the patch), `region`, `label` (id of the label, which may serve other dates) and `source` (index of the
+patch that this one is an augmented or doubled twin of).
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "Augmentation": "augment",
+    "LeakageAudit": "leakage",
+    "audit": "leakage",
+    "drop": "augment",
+    "folds": "splits",
+    "jitter": "augment",
+    "move": "moves",
+    "offline": "augment",
+    "split": "splits",
+}  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
