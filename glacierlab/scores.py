@@ -167,7 +167,7 @@ def _compare(prediction, reference, region, classes, boundary):
     prediction = _raster(prediction, "prediction")
     reference = _raster(reference, "reference", prediction)
     region = None if region is None else _raster(region, "region", prediction)
-    names, tables = _match(_codes(prediction, classes), _codes(reference, classes), classes)
+    names, tables = _match(codes_of(prediction, classes), codes_of(reference, classes), classes)
     matrix, borders = _tally(_pair(prediction, reference, region, tables), len(names) + 1, boundary)
     pixel_m = _pixel_size_m(prediction if "x" in prediction.coords else reference)
     return names, matrix, [_distances(*sides, pixel_m) for sides in borders]
@@ -327,7 +327,7 @@ def _raster(value, what, grid=None):
     return value.transpose("y", "x")
 
 
-def _codes(raster, classes):
+def codes_of(raster, classes):
     """Class codes by name, from CF flags or, without them, from `classes`; a bool is glacier or not."""
     if raster.dtype == bool or "flag_meanings" not in raster.attrs:
         return classes if isinstance(classes, dict) and raster.dtype != bool else BINARY

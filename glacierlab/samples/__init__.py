@@ -1,4 +1,6 @@
-"""Samples: splits that do not leak, the audit that proves it, and augmentation that keeps vectors right.
+"""Samples: patches with labels, splits that do not leak, the audit that proves it, and augmentation.
+
+`PatchSet` cuts patches from scenes, splits and audits them, and feeds a network.
 
 Splits and audit work on a *manifest*: a GeoDataFrame in a projected CRS [m], one row a patch, whose geometry
 is the patch's square. Columns: `scene`, `row`, `col`, `size` [px]; where they are known also `glaciers` (the
@@ -11,6 +13,8 @@ from importlib import import_module
 _WHERE = {
     "Augmentation": "augment",
     "LeakageAudit": "leakage",
+    "PatchSet": "patches",
+    "athabasca": "real",
     "audit": "leakage",
     "drop": "augment",
     "folds": "splits",
@@ -18,6 +22,7 @@ _WHERE = {
     "move": "moves",
     "offline": "augment",
     "split": "splits",
+    "swiss_snow": "real",
 }  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
 
 __all__ = list(_WHERE)
