@@ -26,6 +26,7 @@ _WHERE = {  # public name → the module that holds it
     "score": "scores",
     "scores_from": "scores",
     "synthetic_scene": "synthetic",
+    "synthetic_world": "synthetic",
     "threshold": "features.threshold",
     "valid_mask": "quality",
     "vectorize": "outlines",

@@ -1,36 +1,51 @@
-"""`glacierlab demo`: a scene, a map, scores and a report."""
+"""`glacierlab demo`: a scene, a map, scores and a report; of a made world also an earlier date."""
+
+from pathlib import Path
 
 from .mapping import map_glaciers
 from .report import Reference, write_folder
 
-SEED = 6  # of the made scene: a forked valley glacier with moraines and a lake
+SEED = 6  # of the made world: a forked valley glacier with moraines and lakes
+YEARS = (2000, 2020)  # the later one is what `synthetic_scene` makes
 
 
 def run(folder, sample_name=None, seed=None, say=print):
-    """Map a made scene, or a real sample, and write the folder.
+    """Map a made world at two dates, or a real sample, and write the folder.
 
     Parameters
     ----------
     folder : path
+        The later date's files, and a folder of the earlier date's, by its year.
     sample_name : str, optional
         A sample that is a scene; its outlines, if it has some, become the reference.
     seed : int, optional
-        Of the made scene.
+        Of the made world.
     say : function of str
         Told of each step.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        The outlines.
+        The outlines, of the later date.
     """
     if sample_name:
-        scene, reference = real_scene(sample_name)
-    else:
-        from .synthetic import synthetic_scene
+        return write_map(folder, *real_scene(sample_name), say)
+    from .synthetic import synthetic_world
 
-        scene = synthetic_scene(seed=SEED if seed is None else seed)
-        reference = Reference(scene["truth"], "the made truth")
+    world = synthetic_world(SEED if seed is None else seed, YEARS)
+    maps, folders = [], (Path(folder) / str(YEARS[0]), folder)
+    for year, place in zip(YEARS, folders, strict=True):
+        scene = world.scene(year)
+        maps.append(write_map(place, scene, Reference(scene["truth"], "the made truth"), say))
+    areas = " → ".join(
+        f"{table.area_km2.sum():.2f} km² in {year}" for table, year in zip(maps, YEARS, strict=True)
+    )
+    say(f"glacier: {areas}")
+    return maps[-1]
+
+
+def write_map(folder, scene, reference, say):
+    """Map a scene and write its folder; returns the outlines."""
     say(f"scene: {scene.attrs.get('title')}")
     prediction = map_glaciers(scene)
     say(f"mapped: glacier where {prediction.attrs['layer']} > {prediction.attrs['threshold']:g}")

@@ -49,8 +49,12 @@ def test_demo_tells_the_whole_story(tmp_path):
         "demo", "-o", "out", cwd=tmp_path, http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9"
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"2000"}
+    assert {path.name for path in (tmp_path / "out/2000").iterdir()} == FILES
     outlines = gpd.read_file(tmp_path / "out/outlines.gpkg")
+    before = gpd.read_file(tmp_path / "out/2000/outlines.gpkg").area_km2.sum()
+    assert outlines.area_km2.sum() < before  # there is change to show
+    assert f"{before:.2f} km² in 2000 → {outlines.area_km2.sum():.2f} km² in 2020" in done.stdout
     areas = pd.read_csv(tmp_path / "out/areas.csv")
     assert areas.area_km2.sum() == pytest.approx(outlines.area_km2.sum())
     assert f"{outlines.area_km2.sum():.2f} km²" in done.stdout
@@ -72,7 +76,7 @@ def test_demo_may_be_repeated(cli, tmp_path):
         code, out, _ = cli("demo", "-o", tmp_path / "out", "--seed", seed)
         assert code == 0
     assert f"seed {seed}" in out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"2000"}
 
 
 def test_map_and_score_a_file(cli, made, scene_file, tmp_path):

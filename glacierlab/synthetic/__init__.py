@@ -1,5 +1,5 @@
 """A made-up glacier landscape seen by a real sensor, with exactly known truth."""
 
-from .render import synthetic_scene
+from .world import World, synthetic_scene, synthetic_world
 
-__all__ = ["synthetic_scene"]
+__all__ = ["World", "synthetic_scene", "synthetic_world"]
