@@ -14,7 +14,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_ten_lines_work(tmp_path, monkeypatch, capsys):
-    code, _ = BLOCKS
+    code, *_ = BLOCKS
     lines = [line for line in code.splitlines() if line.strip()]
     assert len(lines) <= 10
     monkeypatch.chdir(tmp_path)
@@ -26,11 +26,24 @@ def test_the_ten_lines_work(tmp_path, monkeypatch, capsys):
 
 
 def test_the_recipe_is_replayed(made):
-    _, code = BLOCKS
+    _, code, _ = BLOCKS
     names = {"gl": gl, "training_scenes": [made], "scene": made}
     exec(compile(code, "README.md", "exec"), names)
     assert names["stack"].feature.values.tolist() == names["recipe"].features
     assert gl.Recipe.from_json(names["text"]) == names["recipe"]
+
+
+def test_the_split_does_not_leak(capsys):
+    *_, code = BLOCKS
+    names = {"gl": gl}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["patches"].audit().ok
+    assert set(names["patches"].manifest["split"]) >= {"train", "validation", "test"}
+    assert names["patches"].manifest["split"].value_counts().min() > 50
+    image, label = names["data"][0]
+    assert image.shape == (3, 16, 16)
+    assert label.shape == (16, 16)
+    assert "glaciers" in capsys.readouterr().out
 
 
 def test_every_name_and_command_exists():
