@@ -1,5 +1,8 @@
 """What sensors see of a world: light and sky, the traps of a scene, and radar."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +10,10 @@ from scipy import ndimage
 from worlds import CLEAN, DEBRIS, LAKE, classes, cover_of, normalized, world_of
 
 import glacierlab as gl
-from glacierlab.errors import SceneError
+from glacierlab.errors import SceneError, UnknownNameError
+from glacierlab.synthetic import ground, model, synthetic_world
+from glacierlab.synthetic.spectra import shared_patterns
+from glacierlab.synthetic.terrain import fractal
 
 WINTER = "01-15"
 
@@ -165,3 +171,59 @@ def test_ice_is_incoherent_under_debris_too():
     assert list(stack.feature.values) == ["red/swir16", "coherence"]
     xr.testing.assert_identical(world.radar(), radar)
     assert (world.radar(weather=1).coherence != radar.coherence).mean() > 0.9
+
+
+# ---- days, gaps, width ----
+
+
+def test_late_summer_is_the_default_on_either_side():
+    for latitude, late_summer in ((45.0, "09-15"), (-45.0, "03-15")):
+        world = world_of(1, (2020,), (96, 96), latitude=latitude)
+        xr.testing.assert_identical(world.scene(), world.scene(date=late_summer))
+        assert float(world.truth().snow.mean()) < 0.4
+
+
+def test_stripes_began_on_a_day_and_move():
+    world = world_of(1, (2003, 2010), (64, 64))
+    with pytest.raises(SceneError, match="since 2003-05-31, not for 'landsat-7' on 2003-05-30"):
+        world.scene(2003, "05-30", "landsat-7", gaps=True)
+    lost = [
+        np.isnan(world.scene(2010, date, "landsat-7", gaps=True).red.values) for date in ("08-01", "09-15")
+    ]
+    assert all(0.05 < each.mean() < 0.4 for each in lost)
+    assert (lost[0] & ~lost[1]).any()
+
+
+def test_no_seam_in_pictures_wider_than_the_noise_repeats():
+    noise = fractal(np.random.default_rng(0), (64, 3000), 30.0, 2000.0, 3.3)
+    patterns = shared_patterns(np.random.default_rng(1), [noise])
+    for name in ("snow", "rock"):
+        steps = np.abs(np.diff(patterns(name, 1)[0], axis=1)).mean(axis=0)
+        assert steps.max() < 3 * np.median(steps)
+
+
+@pytest.mark.parametrize(
+    ("view", "error", "message"),
+    [
+        ({"clouds": "x"}, SceneError, "clouds='x' is no number"),
+        ({"frozen": "yes"}, SceneError, "frozen='yes': give True or False"),
+        ({"cloud": 0.1}, UnknownNameError, "Did you mean 'clouds'"),
+    ],
+)
+def test_views_that_cannot_be(view, error, message):
+    with pytest.raises(error, match=message):
+        world_of(1).scene(**view)
+
+
+def test_a_world_too_wide_is_refused():
+    with pytest.raises(SceneError, match="make 1920 km; a world is 250 km wide at most"):
+        synthetic_world(0, (2020,), (64, 64), pixel_size_m=30_000)
+    with pytest.raises(UnknownNameError, match="Unknown option of radar 'look'"):
+        world_of(1).radar(look=3)
+
+
+def test_the_page_tells_the_numbers_of_the_code():
+    page = (Path(__file__).parents[1] / "docs/worlds.md").read_text(encoding="utf-8")
+    rise = inspect.signature(synthetic_world).parameters["ela_rise_m_a"].default
+    assert f"rises {model.ELA_ROSE:g} m until {model.REFERENCE}, and {rise:g} m a year after" in page
+    assert f"a smooth one of {ground.WAVES:g} m" in page

@@ -11,7 +11,7 @@ import xarray as xr
 from pyproj import CRS
 from tqdm import tqdm
 
-from ..errors import GlacierlabError, GridError, ManifestError, require_bands
+from ..errors import GlacierlabError, GridError, ManifestError, require_bands, warn
 from ..features.layers import BANDS
 from ..features.recipe import Recipe
 from ..features.stacking import require_pixels
@@ -21,6 +21,9 @@ from .sources import Image, Scenes, SceneSource
 from .windows import require_room, require_whole, tally
 
 NOT_GLACIER = ("background", "glacial_lake")  # classes that are no part of a glacier
+LOOKS = 32  # windows whose every feature tells a scene from others
+EARTH_M = 6.371e6
+FAR_M = 5e6  # where an equal-area map bends distances by a tenth
 
 
 def build(scenes, labels, layers, classes, about, *, size, stride, min_valid, min_glacier, crs, fill):
@@ -121,14 +124,19 @@ def image_of(scene, layers, name):
             if missing := [each for each in layers if each not in found]:
                 raise GlacierlabError(f"Stack {name!r} lacks {missing}; it has {found}. Make it with them.")
             scene = scene.sel(feature=list(layers))
-        return Image((scene.transpose("feature", "y", "x").variable,))
+        return Image((scene.transpose("feature", "y", "x").variable,), telling(layers))
     require_pixels(scene)
     bands = require_bands(scene, layers, f"PatchSet of {name!r}").values()
     if other := [
         band.name for band in bands if set(band.dims) != {"y", "x"} or band.dtype.kind not in "buif"
     ]:
         raise GridError(f"Scene {name!r}: {other} are not numbers (y, x). Leave them out.")
-    return Image(tuple(band.transpose("y", "x").variable for band in bands))
+    return Image(tuple(band.transpose("y", "x").variable for band in bands), telling(layers))
+
+
+def telling(layers):
+    """Place of the feature whose nodata counts: the first band, for a DEM has values under every gap."""
+    return next((place for place, name in enumerate(layers) if name in BANDS), 0)
 
 
 def features_of(stack, name):
@@ -142,18 +150,21 @@ def features_of(stack, name):
 
 
 def fingerprint_of(source, grid, size, counted):
-    """What tells a scene with its labels from others."""
-    row, col = (int(each[len(each) // 2]) for each in (counted.rows, counted.cols))
-    middle = source.image.read(slice(row, row + size), slice(col, col + size))
+    """What tells a scene with its labels from others: its first feature, and all in some labeled windows."""
+    labeled = np.flatnonzero(counted.counts.sum(axis=1))
+    some = labeled[np.linspace(0, len(labeled) - 1, min(LOOKS, len(labeled))).astype(int)]
+    digest = hashlib.blake2b(digest_size=16)
+    for row, col in zip(counted.rows[some].tolist(), counted.cols[some].tolist(), strict=True):
+        digest.update(source.image.read(slice(row, row + size), slice(col, col + size)))
     return {
         "place": [*grid.affine[:6], *grid.shape],
-        "image": [counted.image, hashlib.blake2b(middle, digest_size=16).hexdigest()],
+        "image": [counted.image, digest.hexdigest()],
         "labels": counted.labels,
     }
 
 
 def require_other(prints, name):
-    """ManifestError if a scene is one of those before it: same place, same first feature, same middle."""
+    """ManifestError if a scene is one of those before it: same place, same pixels where it was looked at."""
     for other, found in prints.items():
         if other != name and all(found[key] == prints[name][key] for key in ("place", "image")):
             raise ManifestError(
@@ -208,6 +219,14 @@ def common_crs(tables):
     first_patches = pd.concat([table.geometry.iloc[:1].to_crs(4326) for table in tables])
     lon, lat = np.deg2rad(shapely.get_coordinates(first_patches)).T
     x, y, z = (np.cos(lat) * np.cos(lon)).mean(), (np.cos(lat) * np.sin(lon)).mean(), np.sin(lat).mean()
+    to_center = np.linalg.norm([x, y, z])
+    lon_lat = np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    farthest = EARTH_M * np.arccos(np.clip(np.array([x, y, z]) / max(to_center, 1e-9) @ lon_lat, -1, 1)).max()
+    if farthest > FAR_M:
+        warn(
+            f"Scenes lie up to {farthest / 1e3:,.0f} km from their middle: distances between patches are "
+            "bent by more than a tenth there. Make a set for each region, or give crs=."
+        )
     lat, lon = np.rad2deg(np.arctan2(z, np.hypot(x, y))), np.rad2deg(np.arctan2(y, x))
     return CRS.from_dict(
         dict(proj="laea", lat_0=round(lat, 2), lon_0=round(lon, 2), datum="WGS84", units="m")

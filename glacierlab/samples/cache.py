@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import zarr
 from tqdm import tqdm
 
@@ -154,7 +155,7 @@ def finish(patches, path):
     mark |= {"count": len(patches), "size": patches.size}
     mark |= {"features": list(patches.features), "classes": list(patches.classes)}
     with whole_file(path / MANIFEST) as temporary:
-        stored(patches.manifest.reset_index(drop=True)).to_parquet(temporary)
+        stored(renumbered(patches.manifest)).to_parquet(temporary)
     write_text(json.dumps(mark), path / MARK)
 
 
@@ -212,6 +213,15 @@ def missing(path, patches):
     return sorted(lost)
 
 
+def renumbered(manifest):
+    """The manifest numbered from 0, its sources too; one that is not in it keeps its old number, as text."""
+    if "source" in manifest:
+        new = {old: str(number) for number, old in enumerate(manifest.index)}
+        sources = [None if pd.isna(old) else new.get(old, f"old {old}") for old in manifest["source"]]
+        manifest = manifest.assign(source=np.array(sources, dtype=object))
+    return manifest.reset_index(drop=True)
+
+
 def stored(manifest):
     """The manifest as GeoParquet knows it: ids as JSON text, for they may be of several types."""
     if "glaciers" not in manifest:
@@ -224,6 +234,11 @@ def stored(manifest):
 
 
 def restored(manifest):
+    if "source" in manifest:
+        sources = [
+            int(each) if isinstance(each, str) and each.isdigit() else each for each in manifest["source"]
+        ]
+        manifest = manifest.assign(source=np.array(sources, dtype=object))
     if "glaciers" not in manifest:
         return manifest
     return manifest.assign(

@@ -71,6 +71,8 @@ def settle_classes(found, classes):
             )
         order = {name: place for place, name in enumerate(CLASSES)}
         return tuple(sorted(found, key=lambda name: order.get(name, LAST)))
+    if isinstance(classes, str):
+        raise UnknownNameError(f"classes={classes!r}: give a list of names.")
     names = sorted(classes, key=classes.get) if isinstance(classes, dict) else list(classes)
     for name in names:
         lookup(dict.fromkeys([*found, *CLASSES]), name, kind="class")
@@ -80,10 +82,14 @@ def settle_classes(found, classes):
 
 
 def places_of(codes, classes):
-    """A table (256,) uint8 of the places of codes in `classes`; `glacier` takes its parts if they are not."""
+    """A table (256,) uint8 of the places of codes in `classes`.
+
+    Where they are not asked for themselves, the parts of a glacier are `glacier`, and lakes background.
+    """
     table = np.full(256, UNNAMED, np.uint8)
     for name, code in codes.items():
-        name = "glacier" if name in GLACIER_PARTS and name not in classes else name
+        if name not in classes:
+            name = "glacier" if name in GLACIER_PARTS else "background" if name == "glacial_lake" else name
         if name in classes:
             table[code] = classes.index(name)
     table[NOT_OBSERVED] = NOT_OBSERVED
@@ -99,7 +105,7 @@ def read_labels(labels, codes, classes, grid, what):
     if not is_outlines(labels):
         require_grid(labels, grid, what)
         names = {code: name for name, code in codes.items()}
-        return Raster(labels.transpose("y", "x").variable, table, names, what)
+        return Raster(labels.transpose("y", "x").variable, table, names, tuple(classes), what)
     named = labels["class"] if "class" in labels else ["glacier"] * len(labels)
     values = table[[codes[name] for name in named]]
     beyond = table[codes["background"]]
@@ -129,7 +135,7 @@ def read_ignored(ignored, grid, what):
             sources.append(Polygons(shapely.STRtree(polygons), np.ones(len(polygons), np.uint8), 0))
         elif isinstance(each, xr.DataArray) and each.dtype == bool:
             require_grid(each, grid, what)
-            sources.append(Raster(each.transpose("y", "x").variable, table, {}, what))
+            sources.append(Raster(each.transpose("y", "x").variable, table, {}, (), what))
         else:
             found = each.dtype if isinstance(each, xr.DataArray) else type(each).__name__
             raise GlacierlabError(

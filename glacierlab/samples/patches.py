@@ -33,14 +33,14 @@ class PatchSet:
     ----------
     manifest : geopandas.GeoDataFrame
         One row a patch, see `glacierlab.samples`, with further columns: `valid_share`, the share of the
-        patch's pixels that have a label and an observed first feature, and for each class `{class}_share`,
-        which sum to it.
+        patch's pixels that have a label and are observed in the first band (where no feature is a band, in
+        the first feature), and for each class `{class}_share`, which sum to it.
     features, classes : tuple of str
         Names in the order of images, and of labels.
     size : int
         Side of a patch [pixels].
     fingerprint : str
-        Of the content of scenes and labels, recipe and options.
+        Of labels, first band, all features in some windows, recipe and options.
 
     Examples
     --------
@@ -93,7 +93,8 @@ class PatchSet:
             Least share of a patch's pixels that are labeled, and that are of any class but background and
             lake. Patches without any labeled pixel are always left out.
         classes : sequence of str or dict of str to int, optional
-            What a label counts, in order; ["background", "glacier"] merges the parts of a glacier. A dict
+            What a label counts, in order; ["background", "glacier"] merges the parts of a glacier, and lakes
+            with the background. A dict
             names the codes of maps without flags. By default all that the labels name.
         ignore : DataArray of bool, GeoDataFrame, list of them, or dict by scene, optional
             Places that get the label 255: clouds (`~gl.valid_mask(scene)`), doubt about the labels' date, ….
@@ -156,6 +157,8 @@ class PatchSet:
 
     def __getitem__(self, index):
         """Image (feature, y, x) float32 and label (y, x) uint8 of a patch by its place."""
+        if not isinstance(index, int | np.integer):
+            raise GlacierlabError(f"patches[{index!r}]: one patch at a time, by a whole number; or subset().")
         (window,) = self.windows([range(len(self))[index]])
         return self.store.read(*window[:3], self.size, window[3])
 

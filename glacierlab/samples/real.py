@@ -99,6 +99,8 @@ def athabasca(layers=None, *, background=False, size=64, **options):
     if not background:
         from ..scores import burn
 
-        options = {"ignore": ~burn(outline, scene["red"])} | options
+        given = options.pop("ignore", None)
+        given = list(given) if isinstance(given, list | tuple) else [given]
+        options["ignore"] = [~burn(outline, scene["red"]), *given]
     options = {"layers": layers, "size": size, "glaciers": outline.assign(glacier="athabasca")} | options
     return PatchSet.from_scenes({"athabasca": scene}, outline, **options)

@@ -20,6 +20,7 @@ class Image:
     """Features of a scene: one variable (feature, y, x), or one (y, x) for each."""
 
     variables: tuple[xr.Variable, ...]
+    telling: int = 0  # place of the feature whose nodata counts
 
     def read(self, rows, columns):
         """(feature, y, x) float32 of slices of rows and columns, a new array."""
@@ -34,9 +35,12 @@ class Image:
         return values
 
     def observed(self, rows, columns):
-        """Where the first feature has a value, and its values; all features would cost a whole reading."""
-        first = self.variables[0]
-        values = first[0, rows, columns].values if first.ndim == 3 else first[rows, columns].values
+        """Where the telling feature has a value, and its values; all features would cost a whole reading."""
+        stack, place = self.variables[0], self.telling
+        if stack.ndim == 3:
+            values = stack[place, rows, columns].values
+        else:
+            values = self.variables[place][rows, columns].values
         values = np.asarray(values, dtype=np.float32)
         return np.isfinite(values), values
 
@@ -48,6 +52,7 @@ class Raster:
     variable: xr.Variable
     table: np.ndarray
     names: dict  # code → name, for messages
+    asked: tuple  # classes of the set, for messages
     what: str
 
     def read(self, rows, columns):
@@ -62,8 +67,8 @@ class Raster:
             code = values[bad].ravel()[0].item()
             named = f" ({self.names[code]})" if code in self.names else ""
             raise UnknownNameError(
-                f"{self.what} hold {code}{named}, which is none of {sorted(set(self.names.values()))} that "
-                "are asked: name every code in flag_values and flag_meanings, or with classes=."
+                f"{self.what} hold {code}{named}, which is none of the classes asked, {list(self.asked)}: "
+                "add it to classes=, name its code in flag_values and flag_meanings, or ignore its pixels."
             )
         return found
 

@@ -120,7 +120,7 @@ def folds(manifest, k=5, by="scene", *, buffer_m=0, block_m=None, seed=0):
     ------
     ManifestError, UnknownNameError
     """
-    if not isinstance(k, int) or k < 2:
+    if not isinstance(k, int | np.integer) or k < 2:
         raise ManifestError(f"k is a whole number of folds, at least 2; found {k!r}.")
     _require_options(manifest, by, buffer_m, block_m, leaks=False)
     tied, names = links(manifest), ("train", "test")

@@ -13,7 +13,9 @@ from .model import ADVANCE
 MIN_SIDE = 48  # [pixels]
 MOST_LATITUDE = 80
 VIEW = ("snowline_m", "frozen", "clouds", "thin_cloud", "fog", "haze", "weather")
-STRIPED = "landsat_etm", 2003  # the sensor whose scan line corrector failed, and when
+STRIPED = "landsat_etm", "2003-05-31"  # the sensor whose scan line corrector failed, and when
+WIDEST_M = 250_000.0  # of a picture: the ice of more takes hours
+SHARES = ("clouds", "thin_cloud", "fog", "haze")
 
 
 def require_world(seed, years, shape, pixel_size_m, latitude, ela_m, ela_rise_m_a):
@@ -38,6 +40,11 @@ def require_world(seed, years, shape, pixel_size_m, latitude, ela_m, ela_rise_m_
             f"pixel_size_m={pixel_size_m} must be more than 0, and latitude={latitude} within "
             f"{-MOST_LATITUDE} and {MOST_LATITUDE}."
         )
+    if max(shape) * pixel_size_m > WIDEST_M:
+        raise SceneError(
+            f"{max(shape)} pixels of {pixel_size_m} m make {max(shape) * pixel_size_m / 1e3:.0f} km; a world "
+            f"is {WIDEST_M / 1e3:.0f} km wide at most."
+        )
     return int(seed), tuple(map(int, years)), tuple(map(int, shape)), *map(float, measures.values())
 
 
@@ -58,16 +65,21 @@ def require_view(view):
     weather, line = view.get("weather", 0), view.get("snowline_m")
     if not is_whole(weather) or weather < 0:
         raise SceneError(f"weather={weather!r} is a seed: a whole number of 0 or more.")
+    for name in SHARES:
+        if not isinstance(view.get(name, 0), numbers.Real):
+            raise SceneError(f"{name}={view[name]!r} is no number.")
+    if view.get("frozen") not in (None, True, False):
+        raise SceneError(f"frozen={view['frozen']!r}: give True or False; None takes the snow line's word.")
     if line is not None and not (isinstance(line, numbers.Real) and math.isfinite(line)):
         raise SceneError(f"snowline_m={line!r} is no height [m]; None takes the date's.")
 
 
-def require_gaps(sensor, year):
-    """SceneError unless a sensor's images of a year have stripes."""
+def require_gaps(sensor, datetime):
+    """SceneError unless a sensor's images of a day have stripes."""
     striped, since = STRIPED
-    if sensor_key(sensor) != striped or year < since:
+    if sensor_key(sensor) != striped or datetime < since:
         raise SceneError(
-            f"gaps=True is for Landsat 7 from {since} on, not for {sensor!r} in {year}: leave it out."
+            f"gaps=True is for Landsat 7 since {since}, not for {sensor!r} on {datetime[:10]}: leave it out."
         )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from ..errors import SceneError
+from ..tables import lookup
 from .checks import require_day
 from .cover import make_cover, snowline
 from .glaciers import smoothstep
@@ -19,6 +20,7 @@ from .terrain import Noise
 
 SNOW = ("fresh_snow", "snow", "coarse_snow")
 WATER = ("water", "turbid_water", "lake_ice")
+RADAR = ("look_azimuth", "incidence_angle", "wavelength_m", "looks", "atmosphere_rad")
 FROZEN = 900.0  # assumption: how far the snow line lies below the equilibrium line when lakes freeze [m]
 AROUND_M = 700.0  # assumption: how far the ground lends its color to the light [m]
 
@@ -98,7 +100,7 @@ def observe(view, sensor, *, gaps_m=None):
         seen[band.name] = through(pure, band.center_um, view.sky, cloud=of_cloud)
     measured = measure(view.weather.rng("instrument"), seen, sensor, view.light.sun_elevation)
     if gaps_m:
-        lost = slc_gaps(shape, gaps_m)
+        lost = slc_gaps(shape, gaps_m, along_m=view.weather.rng("gaps").uniform(0, 960))
         for band in measured.values():
             band[lost] = np.nan
     return measured
@@ -132,6 +134,8 @@ def snow_share(cover):
 
 def radar(view, days, options):
     """Coherence, phase and layover (y, x) by name."""
+    for name in options:
+        lookup(dict.fromkeys(RADAR), name, kind="option of radar")
     ground, cover = view.ground, view.cover
     dry = smoothstep(ground.elevation, view.snowline_m - 100, view.snowline_m + 400)  # high snow is frozen
     water = np.clip(sum(cover[name] for name in WATER), 0, 1)

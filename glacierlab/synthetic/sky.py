@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ..errors import GlacierlabError
 from .light import AEROSOL_EXPONENT
-from .terrain import fractal
+from .terrain import TILE, fractal
 
 CLOUD_SIZE_M = 6000.0  # the longest clouds, if the picture is wide enough
 CLOUD_EDGE = 0.12  # how soft, in deviations of the noise that makes the clouds
@@ -156,7 +156,7 @@ def cast(opacity, height_m, cell_m, sun_elevation, sun_azimuth):
     at = np.empty((2, *opacity.shape), np.float32)
     np.subtract(y, np.cos(azimuth) * along, out=at[0], casting="unsafe")
     np.add(x, np.sin(azimuth) * along, out=at[1], casting="unsafe")
-    return ndimage.map_coordinates(opacity, at, order=1, mode="grid-wrap")
+    return ndimage.map_coordinates(opacity[:TILE, :TILE], at, order=1, mode="grid-wrap")
 
 
 def veiled(opacity, optical_depth):

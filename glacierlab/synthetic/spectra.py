@@ -8,6 +8,7 @@ import numpy as np
 
 from ..features._kernels import compiled
 from ..tables import SENSORS, read_table, sensor_key
+from .terrain import TILE
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,15 @@ def shared_patterns(rng, fields):
     turns = {name: rng.integers((rows, columns), size=(len(fields), 2)) for name in ENDMEMBERS}
 
     def patterns(name, count):
-        return np.stack([np.roll(fields[k], turns[name][k], axis=(0, 1)) for k in range(count)])
+        return np.stack([shifted(fields[k], turns[name][k]) for k in range(count)])
 
     return patterns
+
+
+def shifted(field, by):
+    """Noise (y, x) that repeats after TILE pixels, or its size, shifted so that no seam appears."""
+    tile = np.roll(field[:TILE, :TILE], by, axis=(0, 1))
+    return np.pad(tile, [(0, n - m) for n, m in zip(field.shape, tile.shape, strict=True)], "wrap")
 
 
 @compiled

@@ -19,6 +19,7 @@ from .instrument import to_dn
 from .model import line_rise, simulate
 from .terrain import Noise
 
+LATE_SUMMER = "09-15", "03-15"  # north and south of the equator
 LONGITUDE = 87.0  # assumption: the middle of UTM zone 45
 EASTING = 500_000.0  # of the middle of all worlds [m]
 SPREAD = 400_000.0  # [m] from west to east within which worlds lie; from south to north it is half
@@ -39,9 +40,9 @@ def synthetic_world(
 ):
     """A made-up glacier landscape through the years.
 
-    Mountains by a drainage rule; glaciers by the shallow ice approximation, which shrink from a great advance
-    in 1900 as the equilibrium line rises. Ask the world for its `scene`, `truth` and
-    `radar`, for the `outlines` of a year and the `areas` of all.
+    Mountains by a drainage rule; glaciers by the shallow ice approximation. Together they shrink from a great
+    advance in 1900 as the equilibrium line rises; a small one may still grow. Ask the world for its `scene`,
+    `truth` and `radar`, for the `outlines` of a year and the `areas` of all.
 
     Parameters
     ----------
@@ -127,15 +128,16 @@ class World:
     ela_m: float
     ela_rise_m_a: float
 
-    def scene(self, year=None, date="09-15", sensor="landsat-8", *, radiometry="sr", gaps=False, **view):
+    def scene(self, year=None, date=None, sensor="landsat-8", *, radiometry="sr", gaps=False, **view):
         """What a sensor sees.
 
         Parameters
         ----------
         year : int, optional
             One of the world's; default the last.
-        date : str
-            Month and day, "MM-DD": where the sun stands at 10:30 local time, and where snow lies.
+        date : str, optional
+            Month and day, "MM-DD": where the sun stands at 10:30 local time, and where snow lies. Default:
+            late summer, "09-15" north of the equator and "03-15" south of it.
         sensor : str
             A sensor by key, platform or family name, such as "landsat-8", "landsat-5", "sentinel-2",
             "gaofen-6".
@@ -143,7 +145,7 @@ class World:
             Surface reflectance [1], not corrected for terrain, or the digital numbers of the sensor's
             product, as `open_scene(..., radiometry="dn")` gives them.
         gaps : bool
-            The stripes of Landsat 7, from 2003 on.
+            The stripes of Landsat 7 since 31 May 2003, each day elsewhere.
         **view
             snowline_m : height of the snow line [m], instead of the date's; frozen : whether lakes and rivers
             are, instead of the snow line's saying so; clouds, thin_cloud, fog : share of the pixels under
@@ -165,7 +167,7 @@ class World:
             raise RadiometryError(f"A synthetic scene is radiometry='sr' or 'dn', not {radiometry!r}.")
         view = self._view(year, date, **view)
         if gaps:
-            require_gaps(sensor, view.year)
+            require_gaps(sensor, view.datetime)
         bands = render.observe(view, key, gaps_m=self.pixel_size_m if gaps else None)
         scene = xr.Dataset(
             {
@@ -187,7 +189,7 @@ class World:
             return scene
         return to_dn(scene, key)
 
-    def truth(self, year=None, date="09-15", **view):
+    def truth(self, year=None, date=None, **view):
         """Everything that is true of a scene; give the same year, date and view.
 
         Returns
@@ -226,7 +228,7 @@ class World:
         )
         return self._placed(truth)
 
-    def radar(self, year=None, date="09-15", *, days=12, weather=0, **options):
+    def radar(self, year=None, date=None, *, days=12, weather=0, **options):
         """Coherence and phase of a made pair of radar images: statistics, not simulated physics.
 
         Parameters
@@ -248,7 +250,11 @@ class World:
         view = self._view(year, date, weather=weather)
         layers = render.radar(view, days, options)
         attrs = {"coherence": {"units": "1"}, "phase": {"units": "rad"}, "layover": {}}
-        made = xr.Dataset({name: (("y", "x"), layers[name], attrs[name]) for name in attrs})
+        about = {
+            "title": f"radar of synthetic world, seed {self.seed}, {view.year}",
+            "datetime": view.datetime,
+        }
+        made = xr.Dataset({name: (("y", "x"), layers[name], attrs[name]) for name in attrs}, attrs=about)
         return self._placed(made)
 
     def outlines(self, year=None):
@@ -364,6 +370,7 @@ class World:
     def _view(self, year, date, **view):
         require_view(view)
         year = self._year(year)
+        date = LATE_SUMMER[self.latitude < 0] if date is None else date
         return self._kept(
             "view", (year, date, *sorted(view.items())), lambda: self._make_view(year, date, view)
         )
