@@ -91,6 +91,16 @@ def test_scenes_a_quarter_of_the_earth_apart_are_told():
         PatchSet.from_scenes(scenes, labels, ["red"], size=16)
 
 
+def test_what_is_no_split_is_refused():
+    patches = PatchSet.from_scenes(gapped(), made_labels(gapped()), ["red"], size=16)
+    with pytest.raises(ManifestError, match="1 parts for 42 patches"):
+        patches.with_split(["train"])
+    with pytest.raises(ManifestError, match="no parts to draw"):
+        gl.viz.split_figure(patches.manifest)
+    with pytest.raises(gl.errors.GlacierlabError, match="features='red': give a list of names"):
+        gl.samples.Augmentation("red")
+
+
 def test_one_patch_at_a_time():
     patches = PatchSet.from_scenes(gapped(), made_labels(gapped()), ["red"], size=16)
     with pytest.raises(gl.errors.GlacierlabError, match=r"patches\[slice\(0, 2, None\)\]: one patch"):

@@ -280,6 +280,8 @@ class Augmentation:
 
     def __post_init__(self):
         for name in ("features", "moves"):
+            if isinstance(getattr(self, name), str):
+                raise GlacierlabError(f"{name}={getattr(self, name)!r}: give a list of names.")
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "vectors", tuple(map(tuple, self.vectors)))
         if not self.moves:

@@ -197,6 +197,10 @@ class PatchSet:
 
     def with_split(self, parts):
         """The set with a split of your own: a name for all patches, or one for each in order."""
+        if not isinstance(parts, str) and len(parts) != len(self):
+            raise ManifestError(
+                f"{len(parts)} parts for {len(self)} patches: give one name, or one for each."
+            )
         return replace(self, manifest=self.manifest.assign(split=parts))
 
     def subset(self, part):

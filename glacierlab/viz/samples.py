@@ -5,6 +5,7 @@ import shapely
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..errors import ManifestError
 from .figures import extent_km, false_color
 from .stacks import COLORS
 
@@ -33,8 +34,16 @@ def split_figure(manifest, audit=None, scenes=None, title=""):
     -------
     matplotlib.figure.Figure
         A panel for each place, axes in km from its lower left corner; scenes that share ground share a
-        panel. Where there are more than 12 places, one map of all in which each patch is a mark.
+        panel. Where there are more than 12 places, one map of all in which each patch is a mark, without
+        scenes. Of patches that overlap, the ground of each part is drawn.
+
+    Raises
+    ------
+    ManifestError
+        The manifest has no column `split`.
     """
+    if "split" not in manifest:
+        raise ManifestError("The patches have no parts to draw: patches = patches.split(...).")
     leaks = (
         None if audit is None or audit.offenders.empty else audit.offenders["leak"].reindex(manifest.index)
     )
