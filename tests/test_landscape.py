@@ -10,6 +10,7 @@ from skimage.morphology import reconstruction
 from worlds import cover_of, world_of
 
 from glacierlab.synthetic import _kernels, cover, glaciers, ground, model, terrain
+from glacierlab.synthetic.spectra import ENDMEMBERS
 from glacierlab.synthetic.terrain import Noise
 
 CELL = 130.0
@@ -361,6 +362,20 @@ def test_covers_share_every_pixel(view):
     frozen = shares["lake_ice"].any()
     assert frozen == ("frozen" in view or view.get("date") == "01-15")
     assert frozen != (shares["water"].any() or shares["turbid_water"].any())
+
+
+def test_every_endmember_but_cloud_covers_ground_on_some_day():
+    days = cover_of(world_of(1)), cover_of(world_of(1), date="01-15")
+    seen = {name for shares in days for name, share in shares.items() if share.max() > 0.05}
+    assert seen == set(ENDMEMBERS) - {"cloud"}
+
+
+def test_scree_rests_below_steep_rock():
+    shares, height = cover_of(world_of(1)), world_of(1).truth().elevation.values
+    angle = np.degrees(np.arctan(np.hypot(*np.gradient(height, 30.0))))
+    on_scree = np.average(angle, weights=shares["scree"])
+    assert 30 < on_scree < 40  # [degrees], where loose stones rest
+    assert shares["scree"][angle > 55].max(initial=0) < 0.05
 
 
 def test_plants_by_altitude():

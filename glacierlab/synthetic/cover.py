@@ -79,6 +79,7 @@ def make_cover(noise, ground, *, line_m, frozen, latitude):
     meadow = 0.8 * (plants - forest)
     ground_bare = land - cold - forest - meadow
     till = ground_bare * np.maximum(ground.forefield, 0.35 * smoothstep(ground.lithology, 0.3, 0.8))
+    scree = (ground_bare - till) * scree_share(ground, noise)
     water = ground.lake + ground.river + ground.pond
     thaw = 0.0 if frozen else 1.0
     old = snow + cold
@@ -91,13 +92,24 @@ def make_cover(noise, ground, *, line_m, frozen, latitude):
         "dirty_ice": clean * dirt,
         "debris": stones * (1 - ground.lithology) + till * (1 - ground.lithology),
         "dark_debris": (stones + till) * ground.lithology,
-        "rock": ground_bare - till,
+        "rock": ground_bare - till - scree,
+        "scree": scree,
         "vegetation": meadow,
         "forest": forest,
-        "water": thaw * (ground.lake + 0.5 * ground.river),
+        "water": thaw * ground.lake,
+        "clear_water": thaw * 0.5 * ground.river,
         "turbid_water": thaw * (ground.pond + 0.5 * ground.river),
         "lake_ice": (1 - thaw) * water,
     }
+
+
+def scree_share(ground, noise):
+    """Share (y, x) of bare ground under light scree: in fans on slopes near 35 degrees, under light rock."""
+    shape, pixel_m = ground.elevation.shape, ground.pixel_m
+    steep = steepness(ground.elevation, np.float32(pixel_m))
+    repose = smoothstep(steep, 0.5, 0.6) * (1 - smoothstep(steep, 0.75, 0.85))
+    fans = smoothstep(noise("scree", shape, pixel_m, longest_m=400), 0.3, 0.8)
+    return repose * fans * (1 - ground.lithology)
 
 
 def meadow_line(ground):

@@ -19,7 +19,7 @@ from .spectra import mix, reflective_bands, resampled, shared_patterns
 from .terrain import Noise
 
 SNOW = ("fresh_snow", "snow", "coarse_snow")
-WATER = ("water", "turbid_water", "lake_ice")
+WATER = ("water", "clear_water", "turbid_water", "lake_ice")
 RADAR = ("look_azimuth", "incidence_angle", "wavelength_m", "looks", "atmosphere_rad")
 FROZEN = 900.0  # assumption: how far the snow line lies below the equilibrium line when lakes freeze [m]
 AROUND_M = 700.0  # assumption: how far the ground lends its color to the light [m]
