@@ -330,8 +330,22 @@ def test_a_recipe_is_for_its_sensor_and_radiometry(recipe, scene):
         recipe.apply(scene.assign_attrs(sensor="sentinel2_msi"))
     with pytest.raises(RadiometryError, match="'toa' here"):
         recipe.apply(scene.assign_attrs(radiometry="toa"))
-    with pytest.raises(RadiometryError, match="not of one kind"):
-        gl.Recipe(["red"]).fit([scene, scene.assign_attrs(sensor="sentinel2_msi")])
+    with pytest.raises(RadiometryError, match="not of one kind: they hold"):
+        gl.Recipe(["red"]).fit([scene, scene.assign_attrs(radiometry="toa")])
+
+
+def test_a_recipe_may_be_for_several_sensors(scene):
+    other = scene.assign_attrs(sensor="sentinel2_msi")
+    recipe = gl.Recipe(["red", "ndsi"]).fit([other, scene])
+    assert recipe.fitted.sensor == "landsat_oli+sentinel2_msi"
+    again = gl.Recipe.from_json(recipe.to_json())
+    xr.testing.assert_equal(again.apply(scene), recipe.apply(other).assign_attrs(sensor="landsat_oli"))
+    with pytest.raises(RadiometryError, match="'landsat_tm' with 'sr' here"):
+        recipe.apply(scene.assign_attrs(sensor="landsat_tm"))
+    with pytest.raises(RadiometryError, match="a tasselled cap is made for one"):
+        gl.Recipe(["tasseled_cap"]).fit([scene, other])
+    with pytest.raises(RadiometryError, match="some scenes do not say theirs"):
+        gl.Recipe(["red"]).fit([scene, scene.assign_attrs(sensor=None)])
 
 
 def test_pixels_of_another_size_are_warned_of(recipe, scene):

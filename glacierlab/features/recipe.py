@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from ..errors import GlacierlabError, RadiometryError, warn
+from ..errors import GlacierlabError, warn
 from ..io.layers import pixel_size_m
 from ..io.radiometry import FLAGS, kind_of
 from ..tables import RECIPES, TASSELED_CAP, band_name, lookup
 from .fitting import SCALED, Fit, Normalizer, learn
 from .indices import floor_of
+from .kinds import kind_of_scene, require_one_kind, require_same_kind, sensors_of
 from .layers import BANDS, names_of, ratios_of, read_layer, require_once
 from .quantize import METHODS, Quantizer
 from .saved import body_of, fit_of, text_of
@@ -138,7 +139,8 @@ class Recipe:
         Parameters
         ----------
         scenes : xarray.Dataset or sequence of them
-            (y, x), of one sensor and radiometry.
+            (y, x), of one radiometry; of several sensors where no layer is a tasselled cap, and the recipe
+            then serves these sensors.
 
         Returns
         -------
@@ -151,7 +153,8 @@ class Recipe:
         MissingBandError
             A scene cannot yield a layer; all such layers are told.
         RadiometryError
-            The scenes differ in sensor or radiometry, or no tasselled cap fits them.
+            The scenes differ in radiometry, or in sensor though a tasselled cap is asked; or no tasselled
+            cap fits them.
         GlacierlabError
             A feature comes twice, or has no observed pixel.
 
@@ -169,7 +172,7 @@ class Recipe:
                     f"A recipe is fitted to scenes (xarray.Dataset), not {type(scene).__name__}."
                 )
             require_pixels(scene)
-            require_same_kind(scene, *kind_of_scene(scenes[0]), "The scenes are not of one kind")
+        require_one_kind(scenes, capped=self.table is None and takes_cap(self.layers))
         recipe = replace(self, fitted=start(self, scenes))
         own = [read_layer(name, recipe.fitted.context) for name in self.pca_bands or ()]
         if other := [each.name for each in own if each.source != "variable"]:
@@ -180,7 +183,8 @@ class Recipe:
         for scene in scenes:
             require_layers(scene, layers)
             recipe._warn_of_pixels(scene, layers)
-        floors = {each.needs[1]: floor_of(scenes[0], each.needs[1]) for each in ratios_of(layers)}
+        below = dict.fromkeys(each.needs[1] for each in ratios_of(layers))
+        floors = {band: max(floor_of(scene, band) for scene in scenes) for band in below}
         recipe = replace(recipe, fitted=replace(recipe.fitted, floors=floors))
         learns = any(each.components or each.group == "glcm" for each in layers)
         if learns or (self.normalize and any(set(each.features) - set(SCALED) for each in layers)):
@@ -195,7 +199,7 @@ class Recipe:
         Parameters
         ----------
         scene : xarray.Dataset
-            (y, x), of the sensor and radiometry that the recipe was fitted to.
+            (y, x), of a sensor and the radiometry that the recipe was fitted to.
 
         Returns
         -------
@@ -218,7 +222,7 @@ class Recipe:
             The pixels are of another size, and textures and terrain look at other shapes.
         """
         layers, fitted = self._read(), self.fitted
-        require_same_kind(scene, fitted.sensor, fitted.radiometry, "The recipe was fitted elsewhere")
+        require_same_kind(scene, fitted.sensor, fitted.radiometry)
         require_layers(scene, layers)
         self._warn_of_pixels(scene, layers)
         made = make(scene.unify_chunks(), layers, self)
@@ -306,37 +310,27 @@ def stack(scene, layers, **options):
 def start(recipe, scenes):
     """A `Fit` of what needs no pixel."""
     first = scenes[0]
-    sensor, radiometry = kind_of_scene(first)
+    _, radiometry = kind_of_scene(first)
     named = {part for name in recipe.layers for part in re.split("[:/]", name)} | {*(recipe.pca_bands or ())}
     own = named - BANDS - set(FLAGS)
     variables = tuple(sorted(name for name in own if all(name in scene.data_vars for scene in scenes)))
     table = None
-    if any(name.partition(":")[0] == "tasseled_cap" for name in recipe.layers):
+    if takes_cap(recipe.layers):
         table = recipe.table or default_table(first)
     size = pixel_size_m(first)
     size = float(size) if np.isfinite(size) else None
-    return Fit(sensor, radiometry, size, len(scenes), variables=variables, table=table)
+    return Fit(sensors_of(scenes), radiometry, size, len(scenes), variables=variables, table=table)
+
+
+def takes_cap(layers):
+    """Whether a tasselled cap is among layers by name."""
+    return any(name.partition(":")[0] == "tasseled_cap" for name in layers)
 
 
 def component_bands(scene):
     """The bands that principal components are made of by default."""
     used = BANDS - set(NOT_FOR_COMPONENTS)
     return tuple(name for name in scene.data_vars if name in used and kind_of(name) == "reflective")
-
-
-def kind_of_scene(scene):
-    """A scene's sensor and radiometry, text or None."""
-    sensor, radiometry = scene.attrs.get("sensor"), scene.attrs.get("radiometry")
-    return None if sensor is None else str(sensor), str(radiometry or "unknown")
-
-
-def require_same_kind(scene, sensor, radiometry, message):
-    """RadiometryError unless a scene is of this sensor and radiometry."""
-    if (found := kind_of_scene(scene)) != (sensor, radiometry):
-        raise RadiometryError(
-            f"{message}: {sensor!r} with {radiometry!r} values there, {found[0]!r} with {found[1]!r} here. "
-            "Convert the scene (scene.glacier.to_reflectance), or fit a recipe on scenes of its kind."
-        )
 
 
 # ---- options ----

@@ -12,22 +12,25 @@ from pyproj import CRS
 from tqdm import tqdm
 
 from ..errors import GlacierlabError, GridError, ManifestError, require_bands, warn
+from ..features.kinds import kind_of_scene, sensors_of
 from ..features.layers import BANDS
 from ..features.recipe import Recipe
 from ..features.stacking import require_pixels
 from ..io.align import geobox_of
+from ..io.layers import pixel_size_m
 from .labels import by_scene, class_codes, read_glaciers, read_ignored, read_labels, settle_classes
 from .sources import Image, Scenes, SceneSource
 from .windows import require_room, require_whole, tally
 
 NOT_GLACIER = ("background", "glacial_lake")  # classes that are no part of a glacier
+SAME_SIZE = 0.001  # share by which pixels of one size may differ
 LOOKS = 32  # windows whose every feature tells a scene from others
 EARTH_M = 6.371e6
 FAR_M = 5e6  # where an equal-area map bends distances by a tenth
 
 
 def build(scenes, labels, layers, classes, about, *, size, stride, min_valid, min_glacier, crs, fill):
-    """What a PatchSet holds: manifest, features, classes, size, fingerprint, store."""
+    """What a PatchSet holds: manifest, features, classes, size, fingerprint, store, origin."""
     scenes = scenes if isinstance(scenes, dict) else {"scene": scenes}
     require_scenes(scenes)
     stride = size if stride is None else stride
@@ -43,6 +46,7 @@ def build(scenes, labels, layers, classes, about, *, size, stride, min_valid, mi
     classes = settle_classes([each for found in codes.values() for each in found], classes)
     label_ids = ids_of(labels, about["label_ids"])
     features, images = images_of(scenes, layers)
+    origin = origin_of(scenes, layers)
     tables, sources, prints = [], {}, {}
     quiet = None if len(scenes) > 8 else True  # None: a bar in terminals alone
     for name, scene in tqdm(scenes.items(), desc="patches", unit="scene", disable=quiet):
@@ -60,10 +64,21 @@ def build(scenes, labels, layers, classes, about, *, size, stride, min_valid, mi
             table_of(counted, grid, size, classes, find, name, label_ids[name], about["regions"][name])
         )
     manifest = chosen(tables, classes, min_valid, min_glacier, crs)
-    recipe = layers.to_json() if isinstance(layers, Recipe) else None
-    said = json.dumps([prints, recipe, features, classes, int(size), float(fill)])
+    said = json.dumps([prints, origin["recipe"], features, classes, int(size), float(fill)])
     fingerprint = hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
-    return manifest, features, classes, int(size), fingerprint, Scenes(sources, float(fill))
+    return manifest, features, classes, int(size), fingerprint, Scenes(sources, float(fill)), origin
+
+
+def origin_of(scenes, layers):
+    """What all scenes have in common that a model trained on them must know."""
+    radiometries = {kind_of_scene(scene)[1] for scene in scenes.values()}
+    sizes = np.array([pixel_size_m(scene) for scene in scenes.values()])
+    return {
+        "recipe": layers.to_json() if isinstance(layers, Recipe) and layers.fitted else None,
+        "sensor": sensors_of(scenes.values()),
+        "radiometry": radiometries.pop() if len(radiometries) == 1 else None,
+        "pixel_size_m": float(sizes.mean()) if np.ptp(sizes) <= SAME_SIZE * sizes.mean() else None,
+    }
 
 
 def require_scenes(scenes):

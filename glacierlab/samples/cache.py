@@ -56,6 +56,7 @@ class PatchFolder(NamedTuple):
     size: int
     fingerprint: str
     store: Cached
+    origin: dict
 
 
 # ---- writing ----
@@ -153,7 +154,7 @@ def finish(patches, path):
     """Write the manifest, and the mark that all is there."""
     mark = {"version": VERSION, "identity": identity(patches), "fingerprint": patches.fingerprint}
     mark |= {"count": len(patches), "size": patches.size}
-    mark |= {"features": list(patches.features), "classes": list(patches.classes)}
+    mark |= {"features": list(patches.features), "classes": list(patches.classes), "origin": patches.origin}
     with whole_file(path / MANIFEST) as temporary:
         stored(renumbered(patches.manifest)).to_parquet(temporary)
     write_text(json.dumps(mark), path / MARK)
@@ -183,7 +184,7 @@ def read_cache(path):
         raise
     except UNREADABLE as error:
         raise SampleError(f"{path} cannot be read ({error}). {again}") from error
-    held = PatchFolder(manifest, features, classes, size, mark["fingerprint"], store)
+    held = PatchFolder(manifest, features, classes, size, mark["fingerprint"], store, mark["origin"])
     lost = missing(path, held)
     if lost or not len(manifest) == mark["count"] == store.image.shape[0]:
         raise SampleError(

@@ -1,6 +1,6 @@
 """Patches of scenes with their labels: one light object from selecting them to feeding a network."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from .building import build
 from .cache import read_cache, write_cache
 from .leakage import audit
 from .manifest import BUFFER
+from .sources import Selected
 from .splits import folds, split
 
 TRAIN = "train"  # the part that may be augmented
@@ -41,6 +42,9 @@ class PatchSet:
         Side of a patch [pixels].
     fingerprint : str
         Of labels, first band, all features in some windows, recipe and options.
+    origin : dict
+        What a model trained on the patches must know of them: `recipe` (JSON text), `sensor` ("a+b" for
+        several), `radiometry` and `pixel_size_m`, each None where scenes differ or do not say.
 
     Examples
     --------
@@ -62,6 +66,7 @@ class PatchSet:
     size: int
     fingerprint: str
     store: object  # what reads a patch
+    origin: dict = field(default_factory=dict)
 
     @classmethod
     def from_scenes(
@@ -211,6 +216,27 @@ class PatchSet:
         if not mine.any():
             lookup(dict.fromkeys(self.manifest["split"].unique()), part, kind="part of the split")
         return replace(self, manifest=self.manifest[mine])
+
+    def select(self, features):
+        """The set with some of its features, in the order given; `origin` stays what made all of them.
+
+        Raises
+        ------
+        UnknownNameError
+            The set has no such feature; near matches are told.
+        GlacierlabError
+            No feature is named, or one twice.
+        """
+        places = {name: place for place, name in enumerate(self.features)}
+        if isinstance(features, str) or not len(names := tuple(features)) or len(set(names)) < len(names):
+            raise GlacierlabError(f"features={features!r}: give a list of one name or more, each once.")
+        chosen = tuple(lookup(places, name, kind="feature of the patches") for name in names)
+        if names == self.features:
+            return self
+        store = Selected(self.store, chosen)
+        return replace(
+            self, features=names, store=store, fingerprint=f"{self.fingerprint} of {' '.join(names)}"
+        )
 
     def audit(self, min_distance_m=0):
         """What the parts of the split have in common; see `glacierlab.samples.audit`."""

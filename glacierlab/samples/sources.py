@@ -149,3 +149,21 @@ class Scenes:
             for number, row, col in patches:
                 y, x = slice(row - top, row - top + size), slice(col - left, col - left + size)
                 yield number, np.ascontiguousarray(image[:, y, x]), np.ascontiguousarray(label[y, x])
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """Patches of another store with some of its features."""
+
+    store: object
+    places: tuple[int, ...]  # of the features in the other's images
+
+    def read(self, *window):
+        """Image and label of a patch."""
+        image, label = self.store.read(*window)
+        return np.ascontiguousarray(image[list(self.places)]), label
+
+    def read_many(self, windows, size):
+        """(position in `windows`, image, label) of patches."""
+        for number, image, label in self.store.read_many(windows, size):
+            yield number, np.ascontiguousarray(image[list(self.places)]), label
