@@ -16,13 +16,19 @@ _WHERE = {  # public name → the module that holds it
     "area_curve": "features.threshold",
     "best_threshold": "features.threshold",
     "check": "quality",
+    "compare": "judge.comparing",
+    "evaluate": "judge.evaluation",
+    "fit": "train.fitting",
+    "importance": "judge.attribution",
     "index": "features.indices",
+    "load_model": "models.file",
     "map_glaciers": "mapping",
     "open_inventory": "io.inventory",
     "open_map": "io.maps",
     "open_scene": "io.scene",
     "ratio": "features.indices",
     "sample": "io.samples",
+    "save_model": "models.file",
     "score": "scores",
     "scores_from": "scores",
     "synthetic_scene": "synthetic",
@@ -35,7 +41,10 @@ _WHERE = {  # public name → the module that holds it
     "write_raster": "io.write",
     "write_report": "report",
 }
-_PARTS = ("errors", "features", "io", "outlines", "samples", "scores", "synthetic", "tables", "teach", "viz")
+_PARTS = (
+    "errors", "features", "io", "judge", "models", "outlines", "samples", "scores", "synthetic", "tables",
+    "teach", "train", "viz",
+)  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_PARTS]
 

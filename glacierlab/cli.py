@@ -201,6 +201,25 @@ def map_command(
 
 
 @main.command()
+@click.argument("config")
+@click.option("-o", "--out", help="Folder to write to, instead of the config's.")
+@click.option("--epochs", type=int, help="How many, instead of the config's.")
+def train(config, out, epochs):
+    """Train a model as a TOML file says; the same call again continues after a kill."""
+    from .train import read_config, train_from
+
+    say = steps()
+    training = train_from(read_config(config), out=out, epochs=epochs)
+    say(f"trained {training.model.name}: {len(training.history)} epochs, best {training.best_epoch}")
+    told = sorted({training.best_epoch, training.history["epoch"].iloc[-1]})
+    rows = training.history.set_index("epoch").loc[told]
+    click.echo(rows.to_string(float_format="{:.4g}".format))
+    for name in ("best", "last"):
+        click.echo(f"{name}: {getattr(training, name)}")
+    click.echo(f"history: {training.best.parent / 'history.csv'}")
+
+
+@main.command()
 @click.argument("prediction")
 @click.argument("reference")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
@@ -213,6 +232,25 @@ def score(prediction, reference, as_csv):
     click.echo(table.to_csv() if as_csv else table.T.to_string(float_format="{:.4f}".format))
 
 
+@main.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False))
+@click.option("-o", "--output", help="Folder to write to, instead of the file's `out`.")
+def compare(config, output):
+    """Train and judge several models alike, as a TOML file says. Exits with 1 where one failed.
+
+    The same command goes on where it was stopped.
+    """
+    from .judge.config import compare_from
+
+    found = compare_from(config, output)
+    if len(found.table):
+        click.echo(found.wide().to_string())
+    shown = found.models.drop(columns=["layers", "warned"])
+    click.echo(shown.to_string(index=False, float_format="{:.4g}".format))
+    click.echo(found.verdict())
+    return int(not found.ok)
+
+
 def open_truth(path):
     """A reference from a file: a raster as class map, anything else as outlines."""
     from .io.inventory import open_inventory
@@ -220,3 +258,28 @@ def open_truth(path):
 
     is_raster = Path(path).suffix.lower() in (".tif", ".tiff")
     return open_map(path) if is_raster else open_inventory(path)
+
+
+@main.group()
+def model():
+    """Look into model files."""
+
+
+@model.command("show")
+@click.argument("path", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print all of the card as JSON.")
+def show_model(path, as_json):
+    """Print the card of a model file: layers, classes, training, scores. Nothing in it is run."""
+    import json
+
+    from .features.recipe import Recipe
+    from .models.describe import describe
+    from .models.header import read_header
+
+    header = read_header(path)
+    if as_json:
+        click.echo(json.dumps(header.body(), indent=1))
+        return
+    recipe = header.card.recipe
+    click.echo(f"{path}, {Path(path).stat().st_size / 1e6:.3g} MB")
+    click.echo(describe(header, Recipe.from_json(recipe).groups if recipe else None))

@@ -36,6 +36,10 @@ class ManifestError(GlacierlabError, ValueError):
     """A manifest of patches is malformed, or cannot be split as asked."""
 
 
+class ModelFileError(GlacierlabError, ValueError):
+    """A model file cannot be read, or a model not be kept in one."""
+
+
 class SampleError(GlacierlabError, OSError):
     """A sample could not be fetched."""
 

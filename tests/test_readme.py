@@ -26,18 +26,23 @@ def test_the_ten_lines_work(tmp_path, monkeypatch, capsys):
 
 
 def test_the_recipe_is_replayed(made):
-    _, code, _ = BLOCKS
+    _, code, *_ = BLOCKS
     names = {"gl": gl, "training_scenes": [made], "scene": made}
     exec(compile(code, "README.md", "exec"), names)
     assert names["stack"].feature.values.tolist() == names["recipe"].features
     assert gl.Recipe.from_json(names["text"]) == names["recipe"]
 
 
-def test_the_split_does_not_leak(capsys):
-    *_, code = BLOCKS
+def test_the_split_does_not_leak_and_a_network_learns(tmp_path, monkeypatch, capsys):
+    _, _, code, training = BLOCKS
     names = {"gl": gl}
     exec(compile(code, "README.md", "exec"), names)
     assert names["patches"].audit().ok
+    capsys.readouterr()
+    monkeypatch.chdir(tmp_path)
+    exec(compile(training, "README.md", "exec"), names)
+    assert names["again"].card.classes == ("background", "glacier")
+    assert "glacier" in capsys.readouterr().out
     assert set(names["patches"].manifest["split"]) >= {"train", "validation", "test"}
     assert names["patches"].manifest["split"].value_counts().min() > 50
     image, label = names["data"][0]

@@ -5,7 +5,6 @@ spectra/. Takes minutes. Tables between the marks `<!-- name -->` and `<!-- end 
 """
 
 import os
-import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,6 +14,7 @@ import rasterio
 import rasterio.features
 import rasterio.warp
 from matplotlib.figure import Figure
+from pages import replaced
 from scipy.stats import ks_2samp
 
 import glacierlab as gl
@@ -31,8 +31,8 @@ SNOW, ICE = ("snow", "fresh_snow", "coarse_snow"), ("ice", "dirty_ice")
 COVERS = {
     "snow": SNOW,
     "ice": ICE,
-    "rock": ("rock", "debris", "dark_debris"),
-    "water": ("water", "turbid_water"),
+    "rock": ("rock", "scree", "debris", "dark_debris"),
+    "water": ("water", "clear_water", "turbid_water"),
 }
 CELL = 90.0  # [m], at which slopes are compared
 
@@ -295,22 +295,6 @@ def area_difference(worlds):
         truth = float(world.truth().glacier_fraction.sum(dtype="float64")) * world.pixel_size_m**2
         differences.append(abs(world.outlines().area.sum() / truth - 1))
     return max(max(differences), 1e-9)
-
-
-def markdown(table):
-    rows = [table.columns, ["---"] * table.shape[1], *table.to_numpy()]
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
-
-
-def replaced(page, tables):
-    """The page with its tables made anew."""
-    for name, table in tables.items():
-        text = table if isinstance(table, str) else markdown(table)
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-        page, count = re.subn(pattern, lambda m, text=text: m[1] + text + m[2], page, flags=re.DOTALL)
-        assert count == 1, name
-        print(f"\n{name}\n{text}")
-    return page
 
 
 def main():

@@ -95,7 +95,7 @@ def split(
         names, parts = tuple(preset.regions), _assign(manifest, preset.regions)
     else:
         shares = _require_shares(shares, names)
-        parts = _deal(_groups(manifest, by, tied, block_m), shares, names, by, seed)
+        parts = _deal(tied_groups(manifest, by, tied, block_m), shares, names, by, seed)
     if by != "random":
         parts = _give_way(manifest, parts, names, tied if by != "source" else _own(tied), buffer_m)
     return _named(manifest, parts, names)
@@ -125,7 +125,7 @@ def folds(manifest, k=5, by="scene", *, buffer_m=0, block_m=None, seed=0):
     _require_options(manifest, by, buffer_m, block_m, leaks=False)
     tied, names = links(manifest), ("train", "test")
     numbered = [f"fold {number}" for number in range(k)]
-    fold = _deal(_groups(manifest, by, tied, block_m), np.full(k, 1 / k), numbered, by, seed)
+    fold = _deal(tied_groups(manifest, by, tied, block_m), np.full(k, 1 / k), numbered, by, seed)
     result = []
     for number in range(k):
         parts = _give_way(manifest, (fold == number).astype(int), names, tied, buffer_m)
@@ -168,7 +168,7 @@ def _own(tied):
     return {kind: link for kind, link in tied.items() if kind != "glaciers"}
 
 
-def _groups(manifest, by, tied, block_m):
+def tied_groups(manifest, by, tied, block_m):
     """The group of each patch: what must not part."""
     if by == "random":
         return np.arange(len(manifest))

@@ -159,6 +159,81 @@ class NamedSplit:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Study:
+    """One training of a protocol on made worlds, and its tests."""
+
+    pool: tuple[str, ...]  # areas whose worlds train
+    by: str  # "world", or a way of `samples.split`
+    shares: tuple[float, ...]  # training, validation and, where `test` names one, test
+    test: str = ""
+    elsewhere: tuple[str, ...] = ()  # areas that are tests of their own
+    twins: str = ""  # a key of AUGMENTATIONS: copies made before the split
+    relief: bool = False  # whether flat and rugged patches of the test are tests too
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A row of `protocols.toml`: how a paper compared models, and how made worlds stand in for its scenes."""
+
+    source: str
+    preset: str  # of training
+    tile: int  # the paper's [px]
+    classes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    models: tuple[str, ...]  # what the paper compared
+    published: tuple[str, ...]
+    assumed: tuple[str, ...]
+    worlds: dict
+    areas: dict
+    studies: dict
+    layers: dict = field(default_factory=dict)  # model → features or groups; "*" is any other
+    logits: int = 0  # 0: one for each class
+
+    def __post_init__(self):
+        studies = {name: Study(**each) for name, each in self.studies.items()}
+        object.__setattr__(self, "studies", studies)
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A row of `strata.toml`: bins of what tells one kind of ground, or of patch, from another."""
+
+    long_name: str
+    units: str
+    edges: tuple[float, ...]  # ascending; a value on an edge belongs to the bin above it
+    source: str
+    labels: tuple[str, ...] = ()  # of the bins, one more than edges; bins of one label are one bin
+    layers: tuple[str, ...] = ()  # features that hold it, the first that is there counts; by default its name
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A row of `presets.toml`: how a paper trained, with losses and the like as `fit` takes them."""
+
+    source: str
+    loss: dict
+    optimizer: dict
+    scheduler: dict
+    batch_size: int
+    max_epochs: int
+    monitor: str  # the score that says which epoch is the best
+    moves: tuple[str, ...]
+    assumed: tuple[str, ...]  # what the source does not say
+    copies: bool = False
+    patience: int | None = None  # epochs without a better one after which it stops
+    class_weights: str | None = None
+    deep_supervision: tuple[float, ...] | None = None
+    initialization: str | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    model: str = ""
+    model_options: dict = field(default_factory=dict)
+    tile: int | None = None
+    note: str = ""
+
+
 BAND_ALIASES = {
     "swir1": "swir16",
     "swir2": "swir22",
@@ -210,6 +285,9 @@ TASSELED_CAP = read_table("tasseled_cap.toml", TasseledCap)
 RECIPES = read_table("recipes.toml", NamedRecipe)
 SPLITS = read_table("splits.toml", NamedSplit)
 AUGMENTATIONS = read_table("augmentations.toml", AugmentationSet)
+PRESETS = read_table("presets.toml", Preset)
+STRATA = read_table("strata.toml", Stratum)
+PROTOCOLS = read_table("protocols.toml", Protocol)
 
 
 def _sensor_names():

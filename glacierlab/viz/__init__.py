@@ -1,18 +1,26 @@
 """Figures: they draw what the package computed, and compute nothing."""
 
 from .figures import false_color, scene_figure, threshold_figure
+from .models import comparison_figure, importance_figure, reliability_figure, training_figure
+from .predictions import confusion_figure, prediction_figure
 from .samples import split_figure
 from .stacks import loadings_figure, separation_figure, stack_figure
 from .worlds import histogram_figure, world_figure
 
 __all__ = [
+    "comparison_figure",
+    "confusion_figure",
     "false_color",
     "histogram_figure",
+    "importance_figure",
     "loadings_figure",
+    "prediction_figure",
+    "reliability_figure",
     "scene_figure",
     "separation_figure",
     "split_figure",
     "stack_figure",
     "threshold_figure",
+    "training_figure",
     "world_figure",
 ]

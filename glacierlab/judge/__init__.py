@@ -1,0 +1,36 @@
+"""What a model is worth: scores with intervals, by stratum and date; calibration, comparison, importance.
+
+Everything is counted first: a pass of the model over a `PatchSet` leaves one confusion matrix a patch, and
+every score, interval and difference is a function of those.
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "Comparison": "comparison",
+    "Evaluation": "evaluation",
+    "area_stability": "travel",
+    "areas": "travel",
+    "block_bootstrap": "bootstrap",
+    "blocks_of": "bootstrap",
+    "calibrate": "calibration",
+    "compare": "comparing",
+    "compare_from": "config",
+    "confusions": "tally",
+    "drops": "travel",
+    "evaluate": "evaluation",
+    "expected_error": "calibration",
+    "importance": "attribution",
+    "interval": "bootstrap",
+    "protocol_worlds": "protocols",
+    "reliability": "calibration",
+    "scores_of": "tally",
+}  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_WHERE[name]}", __name__), name)

@@ -1,0 +1,90 @@
+"""Which networks there are, and how one is built by its name."""
+
+import inspect
+from functools import partial
+
+from ..errors import GlacierlabError
+from ..tables import lookup
+from .attention_deeplabv3plus import AttentionDeepLabV3Plus
+from .fcn32s import FCN32s, fcn32s_resnet50
+from .forest import RandomForest
+from .glaciernet import GlacierNet
+from .landsnet import LandsNet
+from .lanet import LANet
+from .ra_ds_unet import RADSUNet
+from .ready_made import any_of_smp, cryonet, deeplabv3plus, manet, pan, pspnet, segformer, unet_resnet18
+from .saunet import SaUNet
+from .segmenter import Segmenter
+from .thresholds import band_ratio, single_band
+from .transunet import TransUNet
+from .unet import UNet
+from .unet_cse import UNetCSE
+from .unetpp import UNetPP
+
+MODELS = {
+    "attention_deeplabv3plus": AttentionDeepLabV3Plus,
+    "band_ratio": band_ratio,
+    "cryonet": cryonet,
+    "deeplabv3plus": deeplabv3plus,
+    "fcn32s": FCN32s,
+    "fcn32s_resnet50": fcn32s_resnet50,
+    "glaciernet": GlacierNet,
+    "landsnet": LandsNet,
+    "lanet": LANet,
+    "m_landsnet": partial(LandsNet, rates=(1, 2, 3)),
+    "manet": manet,
+    "pan": pan,
+    "pspnet": pspnet,
+    "ra_ds_unet": RADSUNet,
+    "random_forest": RandomForest,
+    "saunet": SaUNet,
+    "segformer": segformer,
+    "single_band": single_band,
+    "smp": any_of_smp,
+    "transunet": TransUNet,
+    "unet": UNet,
+    "unet_cse": UNetCSE,
+    "unet_resnet18": unet_resnet18,
+    "unetpp": UNetPP,
+}
+
+
+def build_model(name, in_channels, classes, **options):
+    """A network by name, with fresh weights.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MODELS`.
+    in_channels : int
+        How many features an image has.
+    classes : int
+        How many logits a pixel gets; 1 for the probability of one class against the rest.
+    **options
+        Of the architecture; its own page tells which, and which of them are assumptions.
+
+    Returns
+    -------
+    Segmenter
+        It records name, sizes and every option, so that `save_model` needs nothing more.
+
+    Raises
+    ------
+    UnknownNameError
+        No such model, or no such option of it; near matches are told.
+    GlacierlabError
+        A size or an option is not what it should be.
+    """
+    make = lookup(MODELS, name, kind="model")
+    for what, number in (("in_channels", in_channels), ("classes", classes)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise GlacierlabError(f"{what}={number!r}: give a whole number, 1 or more.")
+    known = inspect.signature(make).parameters
+    takes = {key: each for key, each in known.items() if key not in ("in_channels", "classes")}
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in takes.values())
+    for option in options:
+        if not open_ended:
+            lookup(takes, option, kind=f"option of {name}")
+    options = {key: each.default for key, each in takes.items() if each.kind is each.KEYWORD_ONLY} | options
+    network = make(in_channels=in_channels, classes=classes, **options)
+    return Segmenter(network, name, in_channels, classes, options)

@@ -1,0 +1,55 @@
+"""A network under its name, made to fit images of any size."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Segmenter(nn.Module):
+    """Logits (N, classes, H, W) of images (N, in_channels, H, W), for any H and W.
+
+    Images are continued at the right and lower border, by their last pixel, to a multiple of the network's
+    `multiple` and to its `smallest` side at least; logits are cut back. In training mode a network with side
+    outputs gives a list, the main one first.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        The architecture itself.
+    name, in_channels, classes, options
+        What `build_model` was asked for, every option with its value: enough to build it again.
+    card : Card or None
+        What is known of it besides: names of features and classes, recipe, training; `fit` fills it in.
+    """
+
+    def __init__(self, network, name, in_channels, classes, options):
+        super().__init__()
+        self.network = network
+        self.name, self.in_channels, self.classes, self.options = name, in_channels, classes, options
+        self.card = None
+
+    def forward(self, image):
+        height, width = image.shape[-2:]
+        out = self.network(self.padded(image))
+        if isinstance(out, torch.Tensor):
+            return out[..., :height, :width]
+        return [each[..., :height, :width] for each in out]
+
+    def padded(self, image):
+        """The image continued to a size that the network takes."""
+        multiple = getattr(self.network, "multiple", 1)
+        smallest = getattr(self.network, "smallest", multiple)
+        missing = [max(-(-side // multiple) * multiple, smallest) - side for side in image.shape[-2:]]
+        return F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else image
+
+    @torch.inference_mode()
+    def probabilities(self, image):
+        """Probabilities (N, max(classes, 2), H, W) float32 at the card's temperature; one logit makes two."""
+        logits = self(image).float() / (self.card.temperature if self.card else 1.0)
+        if self.classes > 1:
+            return logits.softmax(dim=1)
+        yes = logits.sigmoid()
+        return torch.cat([1 - yes, yes], dim=1)
+
+    def extra_repr(self):
+        return f"{self.name!r}, in_channels={self.in_channels}, classes={self.classes}"

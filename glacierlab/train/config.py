@@ -1,0 +1,238 @@
+"""Config files: a model, data and a training as TOML; unknown keys are named, and nothing in them is run."""
+
+import inspect
+import tomllib
+from pathlib import Path
+
+from ..errors import GlacierlabError
+from ..features.recipe import Recipe
+from ..io.inventory import open_inventory
+from ..io.maps import open_map
+from ..io.scene import open_scene
+from ..models.registry import MODELS, build_model
+from ..samples import PatchSet, swiss_snow
+from ..synthetic import synthetic_world
+from ..tables import PRESETS, lookup
+from .fitting import fit, require_arguments
+from .task import seed_all
+
+SECTIONS = ("model", "data", "train")
+PATHS = {"data": ("cache", "folder"), "train": ("out", "init")}  # keys that hold paths, relative to the file
+CHUNK = 1024
+
+
+def read_config(path, sections=SECTIONS):
+    """A config file as a dict of its sections; paths in it are relative to the file.
+
+    Parameters
+    ----------
+    path : path
+        TOML.
+    sections : sequence of str
+        Those that it may have.
+
+    Returns
+    -------
+    dict of dict
+
+    Raises
+    ------
+    GlacierlabError
+        The file is not there, is no TOML, or a section is no table.
+    UnknownNameError
+        A section is not known.
+    """
+    path = Path(path)
+    try:
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GlacierlabError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise GlacierlabError(f"{path} is no TOML: {error}.") from error
+    require_known(config, sections, f"section of {path.name}")
+    for name, section in config.items():
+        if not isinstance(section, dict):
+            raise GlacierlabError(f"{path}: {name!r} is a section, written [{name}].")
+        for key in PATHS.get(name, ()):
+            if key in section:
+                section[key] = path.parent / require_text(section[key], key)
+    for scene in scenes_in(config):
+        for key in ("path", "labels", "glaciers"):
+            if key in scene:
+                scene[key] = path.parent / require_text(scene[key], key)
+    return config
+
+
+def scenes_in(config):
+    """The tables [data.scenes.NAME]."""
+    scenes = config.get("data", {}).get("scenes", {})
+    if not isinstance(scenes, dict) or not all(isinstance(each, dict) for each in scenes.values()):
+        raise GlacierlabError("Scenes are tables: [data.scenes.NAME] with path = … and labels = ….")
+    return scenes.values()
+
+
+def require_text(value, key):
+    if not isinstance(value, str):
+        raise GlacierlabError(f"{key}={value!r}: give a path, as text.")
+    return Path(value).expanduser()
+
+
+def require_known(given, known, kind):
+    """UnknownNameError, with near matches, where a key is not known."""
+    for key in given:
+        lookup(dict.fromkeys(known), key, kind=kind)
+
+
+# ---- data ----
+
+
+def patches_of(data):
+    """The patches of a section [data], with a split.
+
+    Parameters
+    ----------
+    data : dict
+        `kind`: "worlds", "swiss_snow" or "scenes", with the keys of `of_worlds`, `of_swiss_snow` and
+        `of_scenes` below; `split`: arguments of `PatchSet.split`; `cache`: a folder for `to_zarr`.
+
+    Returns
+    -------
+    PatchSet
+
+    Raises
+    ------
+    UnknownNameError, GlacierlabError
+    """
+    data = dict(data)
+    if "kind" not in data:
+        raise GlacierlabError(f"[data] needs kind = one of {', '.join(KINDS)}.")
+    kind, split, cache = data.pop("kind"), data.pop("split", None), data.pop("cache", None)
+    make = lookup(KINDS, kind, kind="kind of data")
+    known = [*inspect.signature(make).parameters, *CUTS]
+    require_known(
+        data,
+        [*(key for key in known if key not in ("split", "cuts")), "split", "cache"],
+        f"key of {kind} in [data]",
+    )
+    patches = make(split=split, **data)
+    return patches if cache is None else patches.to_zarr(cache)
+
+
+CUTS = ("size", "stride", "classes", "min_valid", "min_glacier")  # of PatchSet.from_scenes
+
+
+def of_worlds(*, seeds, split, years=(2000, 2020), shape=(256, 256), sensor="landsat-8", pixel_size_m=None,
+              radar=False, layers=None, view=None, **cuts):  # fmt: skip
+    """Made worlds, by default split by world: a scene a seed and year; `radar` adds coherence and phase."""
+    scenes, labels, glaciers, regions = {}, {}, {}, {}
+    size = {} if pixel_size_m is None else {"pixel_size_m": pixel_size_m}
+    for seed in seeds:
+        world = synthetic_world(seed, years, tuple(shape), **size)
+        for year in years:
+            name = f"world {seed}, {year}"
+            scene = world.scene(year, sensor=sensor, **(view or {}))
+            labels[name] = scene["truth"]
+            scenes[name] = scene.drop_vars("truth")
+            if radar:
+                scenes[name] = scenes[name].assign(world.radar(year)[["coherence", "phase"]].data_vars)
+            glaciers[name], regions[name] = world.outlines(year), f"world {seed}"
+    return cut(
+        scenes, labels, layers, {"by": "region"} | (split or {}), glaciers=glaciers, regions=regions, **cuts
+    )
+
+
+def of_scenes(*, scenes, split, layers=None, **cuts):
+    """Scenes of your own: each a table with `path`, `labels` (a class map, or outlines), and, where wanted,
+    `glaciers` (outlines with ids), `region`, and options of `open_scene`."""
+    opened, labels, glaciers, regions = {}, {}, {}, {}
+    for name, about in scenes.items():
+        about = dict(about)
+        for key in ("path", "labels"):
+            if key not in about:
+                raise GlacierlabError(f"[data.scenes.{name}] needs {key} = ….")
+        path, label, outlines = about.pop("path"), Path(about.pop("labels")), about.pop("glaciers", None)
+        labels[name] = open_map(label) if label.suffix.lower() in (".tif", ".tiff") else open_inventory(label)
+        glaciers[name] = None if outlines is None else open_inventory(outlines)
+        regions[name] = about.pop("region", None)
+        require_known(about, inspect.signature(open_scene).parameters, f"key of [data.scenes.{name}]")
+        opened[name] = open_scene(path, chunks=CHUNK, **about)
+    return cut(opened, labels, layers, split or {}, glaciers=glaciers, regions=regions, **cuts)
+
+
+def of_swiss_snow(*, split, folder=None, mini=False, layers=None, **cuts):
+    """The Swiss snow set, by default split by glacier, so that no glacier is in two parts."""
+    return swiss_snow(folder, layers, mini=mini, **cuts).split(**{"by": "glacier"} | (split or {}))
+
+
+KINDS = {"worlds": of_worlds, "swiss_snow": of_swiss_snow, "scenes": of_scenes}
+
+
+def cut(scenes, labels, layers, split, **options):
+    """Patches with a split; layers by name make a recipe, fitted to the scenes that have training patches.
+
+    Where a scene has training patches and others (a split by blocks), the recipe's means and deviations are
+    those of the whole scene.
+    """
+    if layers is None:
+        return PatchSet.from_scenes(scenes, labels, **options).split(**split)
+    bare = PatchSet.from_scenes(scenes, labels, **options).split(**split).manifest
+    training = {
+        name: scenes[name] for name in scenes if ((bare["scene"] == name) & (bare["split"] == "train")).any()
+    }
+    if not training:
+        raise GlacierlabError("No patch is in a part 'train': its name is the first of [data.split] names.")
+    patches = PatchSet.from_scenes(scenes, labels, Recipe(layers).fit(list(training.values())), **options)
+    places = bare.set_index(["scene", "row", "col"])["split"]
+    window = patches.manifest.set_index(["scene", "row", "col"]).index
+    return patches.with_split(places.reindex(window, fill_value="buffer").tolist())
+
+
+# ---- the whole ----
+
+
+def train_from(config, *, out=None, epochs=None, progress=True):
+    """Train as a config says.
+
+    Parameters
+    ----------
+    config : dict
+        Of `read_config`: [model] holds `name` (default the preset's), `classes` (default as many as the
+        patches have; 1 for one logit) and the architecture's options; [data] is for `patches_of`, [train]
+        holds arguments of `fit`.
+    out : path, optional
+    epochs : int, optional
+        Both go before the config's.
+    progress : bool
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    GlacierlabError, UnknownNameError
+        The config is not what it should be; also all that `fit` raises.
+    """
+    for section in ("data", "train"):
+        if section not in config:
+            raise GlacierlabError(f"The config has no section [{section}].")
+    told = dict(config["train"])
+    for key in ("model", "train", "val", "progress", "watch"):
+        if key in told:
+            raise GlacierlabError(f"[train] {key}: this is not for a config.")
+    told |= {key: value for key, value in (("out", out), ("max_epochs", epochs)) if value is not None}
+    told.setdefault("out", "glacierlab-train")
+    row = lookup(PRESETS, told.get("preset", "glacierlab"), kind="preset")
+    model = dict(config.get("model", {}))
+    name = model.pop("name", row.model)
+    if not name:
+        raise GlacierlabError("[model] needs name = …, or [train] a preset that names one.")
+    lookup(MODELS, name, kind="model")  # before data are read, which may take long
+    require_arguments(told)
+    patches = patches_of(config["data"])
+    options = (row.model_options if name == row.model else {}) | model
+    classes = options.pop("classes", len(patches.classes))
+    seed_all(told.get("seed", 0))
+    return fit(
+        build_model(name, len(patches.features), classes, **options), patches, progress=progress, **told
+    )

@@ -1,0 +1,334 @@
+"""`fit`: a model, patches, a preset; and a training that a kill does not undo."""
+
+import inspect
+import json
+import logging
+import shutil
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from ..errors import GlacierlabError, warn
+from ..samples import Augmentation
+from ..samples.cache import identity
+from ..tables import lookup
+from .baselines import learn_at_once
+from .keeping import CHECKPOINT, Bar, Keeper, SafeCheckpoints, read_checkpoint, shown, weights_of
+from .parts import facts_of, parts_of, require_parts
+from .results import Training, card_of, finish, write_best
+from .settings import MONITORS, settle
+from .starting import freeze_layers, initialize, require_model, start_from
+from .task import Diverged, Task, seed_all
+
+__all__ = ["Training", "fit"]
+
+OURS = (  # arguments of Lightning's trainer that are ours to give
+    "callbacks", "default_root_dir", "enable_checkpointing", "enable_progress_bar", "gradient_clip_val",
+    "gradient_clip_algorithm", "max_epochs", "min_epochs", "num_sanity_val_steps", "plugins", "precision",
+)  # fmt: skip
+
+
+def fit(
+    model, train, val=None, *, preset=None, out=None, seed=0, max_epochs=None, batch_size=None, loss=None,
+    class_weights=None, deep_supervision=None, optimizer=None, lr=None, scheduler=None, initialization=None,
+    clip_norm=None, clip_value=None, monitor=None, patience=None, augmentation=None, balanced=False,
+    init=None, freeze=(), drop_last=True, precision="auto", channels_last=True, explode=1000.0,
+    max_pixels=50_000, num_workers=0, progress=True, watch=None, **trainer,
+):  # fmt: skip
+    """Train a model on patches, and keep the best of it.
+
+    The order of patches, augmentation and dropout depend on seed and epoch alone. With `out`, a checkpoint is
+    written after each epoch: the same call again continues after a kill, and on a CPU ends with the weights
+    that an undisturbed run has. Build the model alike then (`torch.manual_seed` before `build_model`), should
+    the kill come before the first checkpoint.
+
+    Parameters
+    ----------
+    model : Segmenter
+        Of `gl.models.build_model`; it is trained in place. A baseline (`random_forest`, `band_ratio`, …)
+        learns at once from pixels of the training patches.
+    train, val : PatchSet
+        Where `train` has a split with a part "train", that part trains, and its part "val" or "validation"
+        is the default of `val`. A `DataWarning` tells where training and validation share ground.
+    preset : str, optional
+        A row of `tables.PRESETS`: "chen2022", "chu2022", "huang2025", "cryonet", or "glacierlab", the
+        default, which is an assumption throughout. What is given of `max_epochs` to `augmentation` goes
+        before it; False switches a value off.
+    out : path, optional
+        Folder for `best.safetensors`, `last.safetensors`, `history.csv` and `checkpoint.ckpt`, which is
+        needed no more when all is done.
+    seed : int
+    max_epochs, batch_size : int
+    loss : str, dict or callable
+        A key of `train.LOSSES`, {"name": key, option: value}, or loss(logits, target).
+    class_weights : str or sequence of float
+        For losses with `weights`: a method of `PatchSet.class_weights`, or a number for each class.
+    deep_supervision : sequence of float
+        Weights of the outputs of networks that have several; by default 1 each.
+    optimizer, scheduler : str or dict
+        As `loss`: adam, adamw, sgd; step, cosine (over all epochs), cosine_warm_restarts, reduce_on_plateau,
+        poly, with torch's options. Schedulers step once an epoch.
+    lr : float
+        The optimizer's learning rate.
+    initialization : str
+        "glorot_normal", "glorot_uniform" or "he_normal", for all convolutions and dense layers, biases 0.
+    clip_norm, clip_value : float
+        Bounds of the gradient's norm, or of each of its values.
+    monitor : str
+        The score that says which epoch is the best, a column of the history.
+    patience : int
+        Epochs without a better one after which training stops.
+    augmentation : Augmentation or False
+        Instead of the preset's moves.
+    balanced : bool
+        Draw patches by `PatchSet.sampling_weights`, with replacement.
+    init : path, optional
+        A model file of the same architecture to start from: channels and classes are matched by name, and a
+        `DataWarning` names those that start fresh.
+    freeze : sequence of str
+        Beginnings of the names of layers that do not learn, such as "network.encoder"; their batch norms keep
+        their statistics.
+    drop_last : bool
+        Leave out an epoch's last batch where it is not full, unless it is the only one.
+    precision : str
+        "auto" is "bf16-mixed" on GPUs that have it and "32-true" elsewhere; or "16-mixed".
+    channels_last : bool
+        The memory layout that convolutions are fastest in.
+    explode : float
+        Training stops where the loss is that many times what it was at first (or 1, if that was less), or no
+        number; the best is kept. 1000 is an assumption.
+    max_pixels : int
+        For baselines: pixels of each class that they learn from at most, drawn by the seed. 50,000 is an
+        assumption.
+    num_workers : int
+        Processes that read patches; 0, for notebooks, reads in this one.
+    progress : bool
+    watch : callable, optional
+        watch(history DataFrame), called after each epoch; what it returns (a figure) is shown in a notebook,
+        in place of the last.
+    **trainer
+        Of `lightning.Trainer`, untouched: accelerator, devices (default 1), strategy, ….
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    GlacierlabError
+        The model does not fit the patches; an image holds a value that is not finite, or a label none of the
+        classes (both told by scene, row and column, before anything trains on them); the loss exploded in the
+        first epoch; `out` holds a checkpoint of another training (what differs is told).
+    UnknownNameError
+        A name or an option is not known.
+    WriteError
+        The disk is full; the last checkpoint is as it was.
+    """
+    train, val = parts_of(train, val)
+    require_model(model, train)
+    given = dict(
+        seed=seed, max_epochs=max_epochs, batch_size=batch_size, loss=loss, class_weights=class_weights,
+        lr=lr, deep_supervision=deep_supervision, optimizer=optimizer, scheduler=scheduler,
+        initialization=initialization, clip_norm=clip_norm, clip_value=clip_value, monitor=monitor,
+        patience=patience, balanced=balanced, drop_last=drop_last, precision=precision,
+        channels_last=channels_last, explode=explode, max_pixels=max_pixels,
+        moves=None if augmentation is None else False, copies=None if augmentation is None else False,
+    )  # fmt: skip
+    settings = suited(settle(preset, given), train, val)
+    require_arguments(trainer)
+    facts = facts_of(train, val, settings, require_parts(train, val))
+    card = card_of(model, train, settings, facts)
+    folder = None if out is None else Path(out)
+    if hasattr(model.network, "learn"):
+        return learn_at_once(model, train, val, settings, card, folder)
+    about = about_run(model, train, val, settings, repr(augmentation), init, freeze)
+    state = resumable(folder, about)
+    seed_all(settings.seed)
+    if state is None:
+        start(model, train, settings, init)
+    frozen = freeze_layers(model, freeze)
+    keeper = Keeper(
+        settings.monitor, folder, about, partial(write_best, model, card), shown(watch) if watch else None
+    )
+    moves = augmentation_of(train, settings, augmentation)
+    task = Task(model, train, val, settings, moves, tuple(freeze), num_workers)
+    try:
+        run(task, keeper, state, progress, trainer)
+    finally:
+        for each in frozen:  # as it was
+            each.requires_grad_(True)
+    return finish(model, keeper, card)
+
+
+# ---- before ----
+
+
+def suited(settings, train, val):
+    """Settings with class weights as numbers, and a monitor that there is."""
+    if isinstance(settings.class_weights, str):
+        weights = tuple(train.class_weights(settings.class_weights).values())
+        settings = replace(settings, class_weights=weights)
+    if val is None and settings.monitor != "train_loss":
+        warn(
+            "There are no validation patches: train_loss says which epoch is the best, and not "
+            f"{settings.monitor}, and training does not stop early."
+        )
+        settings = replace(settings, monitor="train_loss", patience=None)
+    return settings
+
+
+def require_arguments(given):
+    """UnknownNameError where a name is no argument of `fit`, and none of Lightning's that is free to give."""
+    known = [name for name in inspect.signature(lightning.Trainer.__init__).parameters if name != "self"]
+    ours = [name for name in inspect.signature(fit).parameters if name != "trainer"]
+    for name in given:
+        lookup(
+            dict.fromkeys(ours + [each for each in known if each not in OURS]), name, kind="argument of fit"
+        )
+
+
+def augmentation_of(patches, settings, given):
+    """What training patches become; None where they stay, or are copied."""
+    if isinstance(given, Augmentation):
+        return given
+    if given not in (None, False):
+        raise GlacierlabError(f"augmentation={given!r}: give a gl.samples.Augmentation, or False for none.")
+    if settings.copies or settings.moves is None:
+        return None
+    return Augmentation(patches.features, moves=settings.moves)
+
+
+def start(model, patches, settings, init):
+    """Weights to begin with, by the seed."""
+    if settings.initialization is not None:
+        initialize(model, settings.initialization)
+    if init is not None:
+        start_from(model, init, patches)
+
+
+# ---- resuming ----
+
+
+def about_run(model, train, val, settings, augmentation, init, freeze):
+    """What a training is, as JSON: a checkpoint is taken up by the same alone."""
+    about = {
+        "model": {key: getattr(model, key) for key in ("name", "in_channels", "classes", "options")},
+        "features": train.features,
+        "classes": train.classes,
+        "training patches": identity(train),
+        "validation patches": identity(val) if val else None,
+        "settings": settings.told(),
+        "augmentation": augmentation,
+        "init": None if init is None else Path(init).name,
+        "freeze": list(freeze),
+    }
+    return json.loads(json.dumps(about, default=str))
+
+
+def resumable(folder, about):
+    """The checkpoint in a folder, or None; GlacierlabError where it is of another training."""
+    if folder is None:
+        return None
+    for left in folder.glob(".writing-*"):  # by a kill
+        shutil.rmtree(left, ignore_errors=True)
+    if not (folder / CHECKPOINT).exists():
+        return None
+    state = read_checkpoint(folder / CHECKPOINT)
+    if differs := list(differences(state["glacierlab"], about)):
+        raise GlacierlabError(
+            f"{folder} holds a checkpoint of another training ({'; '.join(differs)}): take another folder, "
+            f"or delete {CHECKPOINT} to begin anew."
+        )
+    return state
+
+
+def differences(there, here, name=""):
+    """What two nested dicts say differently, in words."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in dict.fromkeys((*there, *here)):
+            yield from differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif there != here:
+        yield f"{name} was {there!r:.60}, now {here!r:.60}"
+
+
+# ---- training ----
+
+
+def run(task, keeper, state, progress, options):
+    """Train, from a checkpoint's state if there is one, until epochs or patience end or the loss explodes."""
+    settings, folder = task.settings, keeper.folder
+    if state is not None:
+        kept = state["callbacks"][keeper.state_key]
+        task.epochs_done = len(kept["history"])
+        if kept["stopped"] or task.epochs_done == settings.max_epochs:
+            keeper.load_state_dict(kept)
+            task.load_state_dict(state["state_dict"])
+            keeper.last = weights_of(task.model)
+            return
+    elsewhere = any(word in str(options.get("strategy")) for word in ("spawn", "fork", "notebook"))
+    if elsewhere and folder is None:
+        raise GlacierlabError(f"strategy={options['strategy']!r} trains in processes of its own: give out=.")
+    callbacks = [Bar()] if progress else []
+    if settings.patience is not None:
+        callbacks.append(
+            EarlyStopping(settings.monitor, patience=settings.patience, mode=MONITORS[settings.monitor])
+        )
+    callbacks.append(keeper)
+    if folder is not None:
+        where = dict(dirpath=folder, filename=Path(CHECKPOINT).stem, enable_version_counter=False)
+        callbacks.append(ModelCheckpoint(**where, save_on_train_epoch_end=True))
+    clipping = {"gradient_clip_val": settings.clip_norm or settings.clip_value}
+    clipping |= {"gradient_clip_algorithm": "norm" if settings.clip_norm else "value"}
+    with quiet():
+        trainer = lightning.Trainer(
+            **{"devices": 1, "logger": False, "enable_model_summary": False} | options,
+            num_sanity_val_steps=0,
+            max_epochs=settings.max_epochs, callbacks=callbacks, precision=precision_of(settings, options),
+            enable_checkpointing=True, enable_progress_bar=False, plugins=[SafeCheckpoints()],
+            default_root_dir=folder, **clipping,
+        )  # fmt: skip
+        task.train()  # Lightning takes modules in the mode that they are in
+        try:
+            trainer.fit(task, ckpt_path=folder / CHECKPOINT if state is not None else None)
+        except Diverged as error:
+            if not keeper.history:
+                raise GlacierlabError(
+                    f"Training went astray: {error}. Try a smaller lr, or clip_norm=1."
+                ) from error
+            warn(
+                f"Training stopped, for {error}; the best epoch, {keeper.best_epoch}, is kept. Try a smaller "
+                "lr."
+            )
+    if elsewhere:  # all that came back is the weights
+        keeper.load_state_dict(read_checkpoint(folder / CHECKPOINT)["callbacks"][keeper.state_key])
+        keeper.last = weights_of(task.model)
+
+
+def precision_of(settings, options):
+    """Lightning's name of it."""
+    if settings.precision != "auto":
+        return settings.precision
+    gpu = options.get("accelerator", "auto") in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
+@contextmanager
+def quiet():
+    """Without Lightning's hints, which are about settings that are ours."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    try:
+        for each in loggers:
+            each.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

@@ -1,0 +1,155 @@
+"""Where a training starts: fresh weights, or a model file's, moved to the right channels; and what stays."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from ..errors import GlacierlabError, warn
+from ..models.file import load_model, shapes_of
+from ..models.segmenter import Segmenter
+from .settings import INITIALIZATIONS
+
+WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+def require_model(model, patches):
+    """GlacierlabError unless a model takes the patches' features and tells their classes apart."""
+    if not isinstance(model, Segmenter):
+        raise GlacierlabError(
+            f"fit trains what gl.models.build_model gives, not a {type(model).__name__}: build it by name."
+        )
+    if model.in_channels != len(patches.features):
+        raise GlacierlabError(
+            f"The model takes {model.in_channels} channels, the patches have {len(patches.features)} "
+            f"features: {list(patches.features)}. Build it with in_channels={len(patches.features)}."
+        )
+    count = len(patches.classes)
+    if model.classes == 1 and count != 2:
+        raise GlacierlabError(
+            f"One logit tells one class from the rest, the patches know {list(patches.classes)}: build the "
+            f"model with classes={count}, or merge them with classes=[rest, class] of PatchSet.from_scenes."
+        )
+    if model.classes > 1 and model.classes != count:
+        raise GlacierlabError(
+            f"The model has {model.classes} classes, the patches {count}: {list(patches.classes)}. Build it "
+            f"with classes={count}."
+        )
+
+
+def logits_of(model, patches):
+    """Names of the model's logits."""
+    return patches.classes[1:] if model.classes == 1 else patches.classes
+
+
+def initialize(model, name):
+    """Weights of convolutions and dense layers by a rule, biases 0 (which Chen et al. 2022 do not state)."""
+    for module in model.modules():
+        if isinstance(module, WEIGHTED):
+            INITIALIZATIONS[name](module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def start_from(model, path, patches):
+    """Give a model the weights of a model file, channels and classes matched by name.
+
+    Where the number of channels or of classes shapes a tensor, only what has the same name moves; the rest
+    keeps the model's own start, and is told.
+
+    Raises
+    ------
+    ModelFileError
+    GlacierlabError
+        The file holds another architecture, or one with other options.
+    """
+    source = load_model(path)
+    require_same(model, source, path)
+    channels = matched(patches.features, source.card.features)
+    rows = matched(logits_of(model, patches), source.card.classes)
+    if fresh := [name for name in patches.features if name not in source.card.features]:
+        warn(f"{path} has no channel for {fresh}: their first weights start fresh.")
+    if fresh := [name for name in logits_of(model, patches) if name not in source.card.classes]:
+        warn(f"{path} does not know {fresh}: their head starts fresh.")
+    wide, many = (shapes_with(model, **{what: 1}) for what in ("in_channels", "classes"))
+    given = source.state_dict()
+    with torch.no_grad():
+        for name, mine in model.state_dict(keep_vars=True).items():
+            theirs = given[name].to(mine.device)
+            if wide[name] != mine.shape:
+                copy_slices(mine, theirs, 1 if mine.dim() > 1 else 0, channels)
+            elif many[name] != mine.shape:
+                copy_slices(mine, theirs, 0, rows)
+            else:
+                mine.copy_(theirs)
+
+
+def require_same(model, source, path):
+    """GlacierlabError unless both are one architecture with the same options."""
+    if source.name != model.name:
+        raise GlacierlabError(
+            f"{path} holds {source.name!r}, and the model is {model.name!r}: build the same one."
+        )
+    plain = lambda value: list(value) if isinstance(value, tuple) else value
+    differs = {
+        key: (plain(source.options.get(key)), plain(model.options.get(key)))
+        for key in sorted(source.options.keys() | model.options.keys())
+        if key != "encoder_weights" and plain(source.options.get(key)) != plain(model.options.get(key))
+    }
+    if differs:
+        told = ", ".join(f"{key}={theirs!r} (the model: {mine!r})" for key, (theirs, mine) in differs.items())
+        raise GlacierlabError(
+            f"{path} holds a {source.name} with {told}: build the model with these options."
+        )
+
+
+def shapes_with(model, in_channels=0, classes=0):
+    """Shapes of the same architecture with more channels or classes, by name; no memory is used."""
+    about = SimpleNamespace(
+        name=model.name,
+        in_channels=model.in_channels + in_channels,
+        classes=model.classes + classes,
+        options=model.options,
+    )
+    return {name: each.shape for name, each in shapes_of(about).state_dict().items()}
+
+
+def matched(names, others):
+    """[(place, place among the others)] of the names that both have."""
+    at = {name: place for place, name in enumerate(others)}
+    return [(place, at[name]) for place, name in enumerate(names) if name in at]
+
+
+def copy_slices(mine, theirs, dim, pairs):
+    """Copy slices along a dimension, unless the other dimensions differ."""
+    sizes = [[size for d, size in enumerate(each.shape) if d != dim] for each in (mine, theirs)]
+    if sizes[0] == sizes[1]:
+        for to, start in pairs:
+            mine.select(dim, to).copy_(theirs.select(dim, start))
+
+
+def freeze_layers(model, prefixes):
+    """Parameters whose names begin with a prefix learn no more; gives those that did.
+
+    Raises
+    ------
+    GlacierlabError
+        No parameter begins with a prefix, or none is left to learn.
+    """
+    for prefix in prefixes:
+        names = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+        if not names:
+            parts = sorted({".".join(name.split(".")[:2]) for name, _ in model.named_parameters()})
+            raise GlacierlabError(
+                f"freeze: no layer's name begins with {prefix!r}. There are {', '.join(parts)}."
+            )
+    frozen = [
+        each
+        for name, each in model.named_parameters()
+        if name.startswith(tuple(prefixes)) and each.requires_grad
+    ]
+    for each in frozen:
+        each.requires_grad_(False)
+    if not any(each.requires_grad for each in model.parameters()):
+        raise GlacierlabError("freeze leaves nothing to learn: name fewer layers.")
+    return frozen

@@ -1,0 +1,94 @@
+"""glacierlab compare: a TOML file is a comparison; what it lacks or misspells; the shipped examples."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from glacierlab import errors, models
+from glacierlab.cli import main
+from glacierlab.judge import config
+from glacierlab.judge.config import compare_from
+from glacierlab.tables import PRESETS
+
+torch.set_num_threads(1)
+
+CONFIG = """
+protocol = "chen2022"
+max_epochs = 1
+out = "{out}"
+[worlds]
+studies = ["scene2"]
+worlds = 2
+shape = [64, 64]
+size = 32
+[groups]
+two = ["red", "nir"]
+[models.ratio]
+model = "band_ratio"
+[models.unet]
+model = "unet"
+layers = "two"
+options = {{widths = {widths}}}
+[training]
+progress = false
+accelerator = "cpu"
+"""
+
+
+def test_the_command_compares_and_says_where_one_failed(tmp_path, capsys):
+    path, text = tmp_path / "config.toml", CONFIG.format(out="out", widths="[4, 8]")
+    path.write_text(text)
+    with pytest.raises(SystemExit) as end:
+        main(["compare", str(path)])
+    printed = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "area3" in printed
+    saved = json.loads((tmp_path / "out/comparison.json").read_text())  # beside the file
+    assert {row["layers"] for row in saved["models"]} == {"red nir", "red/swir16"}
+    path.write_text(
+        text.replace("models.unet", "models.bad").replace("[4, 8]", "[]").replace('"out"', '"other"')
+    )
+    with pytest.raises(SystemExit) as end:
+        main(["compare", str(path), "-o", str(tmp_path / "out")])
+    assert end.value.code == 1
+    assert "bad (scene2) failed" in capsys.readouterr().out
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_config_brings_patches_of_its_own(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[data]\nkind = "worlds"\nseeds = [1, 2, 3]\nyears = [2020]\nshape = [64, 64]\nsize = 32\n'
+        'cache = "patches"\nlayers = ["red/swir16"]\nclasses = ["background", "glacier"]\n'
+        "split = { shares = [0.34, 0.33, 0.33] }\n[models.ratio]\nmodel = 'band_ratio'\n"
+    )
+    result = compare_from(path)
+    assert set(result.table["test"]) == {"test"}
+    assert (tmp_path / "patches").is_dir()
+
+
+def test_a_config_with_unknown_entries_is_refused(tmp_path):
+    path = tmp_path / "config.toml"
+    for text, said in (
+        ("protocl = 'chen2022'", "Did you mean 'protocol'"),
+        ("protocol = ", "cannot be read as TOML"),
+        ("[models.unet]\nmodel = 'unet'\n[training]\nseeds = 3", r"\['seeds'\] are no options of fit"),
+    ):
+        path.write_text(text)
+        with pytest.raises(errors.GlacierlabError, match=said):
+            compare_from(path)
+
+
+@pytest.mark.parametrize("name", ["compare_small", "compare_worlds"])
+def test_examples_name_what_there_is(name, monkeypatch):
+    """Everything up to the training; the options of each architecture too."""
+    asked = {}
+    monkeypatch.setattr(config, "compare", lambda given, **options: asked.update(options, models=given))
+    compare_from(Path(__file__).parents[1] / f"examples/{name}.toml")
+    assert asked["protocol"] in ("chen2022", "cryonet")
+    assert PRESETS[asked["protocol"]]
+    for each in asked["models"].values():
+        with torch.device("meta"):
+            models.build_model(each["model"], 6, 4, **each.get("options", {}))
