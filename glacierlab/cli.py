@@ -274,12 +274,12 @@ def show_model(path, as_json):
 
     from .features.recipe import Recipe
     from .models.describe import describe
-    from .models.header import read_header
+    from .models.header import located, read_header
 
     header = read_header(path)
     if as_json:
         click.echo(json.dumps(header.body(), indent=1))
         return
     recipe = header.card.recipe
-    click.echo(f"{path}, {Path(path).stat().st_size / 1e6:.3g} MB")
+    click.echo(f"{path}, {located(path).stat().st_size / 1e6:.3g} MB")
     click.echo(describe(header, Recipe.from_json(recipe).groups if recipe else None))

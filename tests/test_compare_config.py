@@ -9,6 +9,7 @@ import torch
 from glacierlab import errors, models
 from glacierlab.cli import main
 from glacierlab.judge import config
+from glacierlab.judge.comparing import compare
 from glacierlab.judge.config import compare_from
 from glacierlab.tables import PRESETS
 
@@ -79,6 +80,57 @@ def test_a_config_with_unknown_entries_is_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(errors.GlacierlabError, match=said):
             compare_from(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("worlds = 5", "written .worlds."),
+        ("models = 5", "written .models."),
+        ("training = 'fast'", "written .training."),
+        ("[data]\nkind = 'worlds'\nseeds = [1]\ncache = 5", "cache=5: give a path"),
+        ("out = 5", "out=5: give a path"),
+        ("[models.a]\nfile = 5", "file=5: give a path"),
+        ("[models.a]\nfile = 'a.safetensors'\nlayers = ['red']", r"model file, 'layers'"),
+        ("[models.a]\nmodel = 'unet'\noptions = 'x'", "options='x'"),
+        ("[models.a]\nmodel = 'unet'\nlayers = 5", "layers=5"),
+        ("metrics = 'iuo'\n[models]\na = 'unet'", "Unknown metric 'iuo'"),
+        ("seeds = 1.5\n[models]\na = 'unet'", "seeds=1.5"),
+        ("minutes = '5'\n[models]\na = 'unet'", "minutes='5'"),
+        ("repeats = 0\n[models]\na = 'unet'", "repeats=0"),
+        ("protocol = 'chen2022'\n[worlds]\nsahpe = [64, 64]\n[models]\na = 'unet'", "Did you mean 'shape'"),
+        ("[models]\na = 'unet'\n[training]\ncallbacks = 1", "callbacks"),
+    ],
+)
+def test_values_of_another_kind_are_told(tmp_path, text, said, monkeypatch):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    if "options =" in text or "layers = 5" in text:
+        found = labeled_patches()
+        monkeypatch.setattr(config, "compare", lambda given, **options: compare(given, found, **options))
+    with pytest.raises(errors.GlacierlabError, match=said):
+        compare_from(path)
+
+
+def labeled_patches():
+    from judging import noisy_patches
+
+    return noisy_patches(2).split(by="scene", shares=(0.5, 0.5), names=("train", "test"))
+
+
+def test_models_are_what_compare_itself_takes(tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(config, "compare", lambda given, **options: asked.update(options, models=given))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = tmp_path / "config.toml"
+    path.write_text("out = '~/found'\n[models]\na = 'unet'\nb = ['unet', {}]\nc = 'c.safetensors'\n"
+                    "d = { file = '~/d.safetensors' }")  # fmt: skip
+    compare_from(path)
+    assert asked["models"] == {
+        "a": "unet", "b": ["unet", {}], "c": tmp_path / "c.safetensors",
+        "d": tmp_path / "home/d.safetensors",
+    }  # fmt: skip
+    assert asked["out"] == tmp_path / "home/found"
 
 
 @pytest.mark.parametrize("name", ["compare_small", "compare_worlds"])

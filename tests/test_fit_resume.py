@@ -104,6 +104,33 @@ def test_patience_counts_on_after_a_kill(patches, tmp_path):
     assert len(fit(narrow(), patches, out=tmp_path, **call).history) == 4
 
 
+def test_time_that_ran_out_ends_a_run_no_more_than_a_kill(patches, tmp_path):
+    call = CALL | {"lr": 1e-3, "patience": False}
+    whole = fit(narrow(), patches, **call)
+    short = fit(narrow(), patches, out=tmp_path, max_time={"microseconds": 1}, **call)
+    assert len(short.history) == 1  # a whole epoch
+    again = fit(narrow(), patches, out=tmp_path, max_time={"microseconds": 1}, **call)
+    assert again.history.equals(short.history)
+    assert same_weights(again.model, short.model)
+    longer = fit(narrow(), patches, out=tmp_path, max_time={"minutes": 9}, **call)
+    assert len(longer.history) == 4
+    assert same_weights(longer.model, whole.model)
+
+
+def test_another_start_of_the_same_name_is_refused(patches, tmp_path):
+    call = CALL | {"max_epochs": 1}
+    files = [fit(narrow(seed=n), patches, out=tmp_path / str(n), **call).best for n in (1, 2)]
+    fit(narrow(), patches, out=tmp_path / "on", init=files[0], **call)
+    with pytest.raises(GlacierlabError, match="init was"):
+        fit(narrow(), patches, out=tmp_path / "on", init=files[1], **call)
+
+
+def test_a_folder_that_is_done_says_so(patches, tmp_path, capsys):
+    for told in (False, True):
+        fit(narrow(), patches, out=tmp_path, **CALL | {"max_epochs": 1, "progress": True})
+        assert ("holds this training, done" in capsys.readouterr().err) is told
+
+
 # ---- real kills
 
 
@@ -178,6 +205,7 @@ def assert_goes_on(patches, out, whole):
         (dict(seed=1), "settings.seed was 0, now 1"),
         (dict(augmentation=False), "settings.moves was"),
         (dict(freeze=["network.encoder"]), "freeze was"),
+        (dict(limit_train_batches=1), "trainer was None, now {'limit_train_batches': 1}"),
     ],
 )
 def test_another_training_is_refused(patches, tmp_path_factory, change, told):

@@ -1,5 +1,7 @@
 """Layer importance: what one-channel, twin and linear models must give, by hand; and what is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,7 +14,7 @@ from glacierlab.samples import PatchSet
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from glacierlab.judge.attribution import importance  # noqa: E402
+from glacierlab.judge.attribution import baseline_of, importance  # noqa: E402
 from glacierlab.models import Segmenter, build_model  # noqa: E402
 from glacierlab.models.card import Card  # noqa: E402
 from glacierlab.train import fit  # noqa: E402
@@ -352,3 +354,36 @@ def test_a_forest_has_no_gradients():
     model.card = Card(features=BANDS, classes=CLASSES)
     with pytest.raises(GlacierlabError, match="'random_forest' has no gradients"):
         importance(model, patches, method="integrated_gradients", baseline=patches)
+
+
+def test_what_a_recipe_leaves_as_it_is_gets_its_mean_and_not_0():
+    scene = noise().assign(cast_shadow=(("y", "x"), (np.random.default_rng(5).random((64, 64)) < 0.75) * 1.0))
+    patches = patches_of(scene, scene.red > 0.5, layers=["red", "cast_shadow"])
+    recipe = gl.Recipe(["red", "ndsi"]).fit(noise())
+    given = linear({"cast_shadow": 1.0}, -0.5, patches.features, recipe.to_json())
+    values = baseline_of(
+        SimpleNamespace(baseline=None, patches=patches, model=given, features=patches.features)
+    )
+    shadow = np.mean([image[1].mean() for image, _ in patches])
+    assert values == {"red": 0.0, "cast_shadow": pytest.approx(shadow)}
+    assert 0.7 < shadow < 0.8
+
+
+def test_encoders_that_know_channels_by_name_are_trained_again_without_some():
+    scene = noise(side=32)
+    patches = patches_of(scene, scene.red > 0.5).split(by="random", leaks=True)
+    options = dict(encoder_name="resnet18", features=list(BANDS))
+    model = build_model("unet_resnet18", 4, 2, **options)
+    model.card = Card(features=BANDS, classes=CLASSES)
+    settings = dict(progress=False, max_epochs=1, accelerator="cpu")
+    groups = {"red": ["red"]}
+    found = importance(
+        model,
+        patches.subset("test"),
+        method="drop_group",
+        train=patches,
+        fit=settings,
+        repeats=1,
+        groups=groups,
+    )
+    assert found.importance.notna().any()

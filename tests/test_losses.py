@@ -215,6 +215,8 @@ def test_weights_are_as_many_as_outputs_and_classes():
         DeepSupervision(build_loss("dice"), (1, 1))([logits], target)
     with pytest.raises(GlacierlabError, match="2 class weights for 3 classes"):
         LOSSES["cross_entropy"](logits, target, weights=(1, 2))
+    with pytest.raises(GlacierlabError, match="kernel=30: give an odd number"):
+        LOSSES["structure"](logits, target, kernel=30)
 
 
 def test_names_are_looked_up():

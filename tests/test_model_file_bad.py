@@ -162,6 +162,8 @@ def last(number):
         (body(version=2), "of version 2, and this reads .* 1: update glacierlab"),
         (body(format="recipe"), "is a 'recipe' of version"),
         (body(more=1), "altered"),
+        (body(colors=["x"]), "colors"),
+        (body(colors={"glacier": 5}), "colors"),
         (bias(dtype="F8"), "of type 'F8'"),
         (bias(dtype="I32"), "is torch.int32, and torch.float32 is asked"),
         (bias(shape=[2, 4]), r"is \(2, 4\), and \(8,\) is asked"),

@@ -164,3 +164,54 @@ def test_near_names_are_told():
 def test_sizes_are_whole_numbers(sizes):
     with pytest.raises(GlacierlabError, match="give a whole number, 1 or more"):
         build_model("unet", *sizes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("attention_deeplabv3plus", {"rates": 6}, "rates=6"),
+        ("cryonet", {"decoder_channels": 5}, "decoder_channels=5"),
+        ("deeplabv3plus", {"atrous_rates": 6}, "atrous_rates=6"),
+        ("fcn32s", {"hidden": "a"}, "hidden=a"),
+        ("fcn32s", {"hidden": 0}, "zero-element"),
+        ("landsnet", {"gate_reduction": 0}, "reduction"),
+        ("lanet", {"windows": 4}, "windows=4"),
+        ("ra_ds_unet", {"branch": 0}, "zero-element"),
+        ("random_forest", {"n_estimators": "a"}, "n_estimators=a"),
+        ("saunet", {"reduction": 0}, "reduction"),
+        ("transunet", {"blocks": 3}, "blocks=3"),
+        ("transunet", {"blocks": (3, 4, 0)}, "blocks="),
+        ("unet_cse", {"reduction": -2}, "reduction"),
+        ("unetpp", {"dropout": 2.0}, "between 0 and 1"),
+    ],
+)
+def test_options_of_another_kind_are_refused_in_one_line(name, options, said):
+    with pytest.raises(GlacierlabError, match=said) as caught, torch.device("meta"):
+        build_model(name, 3, 2, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_public_names_are_listed():
+    from glacierlab import judge, models
+
+    assert {"build_model", "load_model"} <= set(dir(models))
+    assert {"evaluate", "compare"} <= set(dir(judge))
+
+
+# ---- probabilities
+
+
+@pytest.mark.parametrize("name", ["unetpp", "ra_ds_unet"])  # with dropout; with batch norm and side outputs
+def test_probabilities_are_those_of_eval_mode_and_change_nothing(name):
+    model = copy.deepcopy(made(name)).train()
+    model.network.get_submodule(
+        next(iter(dict(model.network.named_children())))
+    ).eval()  # as a frozen encoder
+    modes = [each.training for each in model.modules()]
+    before = {key: each.clone() for key, each in model.state_dict().items()}
+    found = model.probabilities(images(2, 5, 20, 23))
+    assert [each.training for each in model.modules()] == modes
+    assert all(torch.equal(each, before[key]) for key, each in model.state_dict().items())
+    assert torch.equal(found, model.eval().probabilities(images(2, 5, 20, 23)))
+    with torch.no_grad():
+        torch.testing.assert_close(found, model(images(2, 5, 20, 23)).softmax(dim=1))

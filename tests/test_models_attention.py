@@ -348,3 +348,17 @@ def test_in_full_width_one_image_trains(name):
     outputs = model(torch.randn(1, 4, 100, 130))
     sum(each.square().sum() for each in (outputs if isinstance(outputs, list) else [outputs])).backward()
     assert all(each.grad is not None and each.grad.isfinite().all() for each in model.parameters())
+
+
+def test_the_low_branch_of_lanet_leaves_the_high_one_alone_in_training_only():
+    """Gradients of what a trained network does, as integrated gradients take them, miss no path."""
+    torch.manual_seed(0)
+    network = build_model("lanet", 3, 2, encoder_name="resnet18").network
+    with torch.no_grad():
+        for head in (network.high_head.weight, network.high_head.bias):
+            head.zero_()  # the high branch speaks through the low one alone
+    for training, taught in ((True, False), (False, True)):
+        network.zero_grad()
+        network.train(training)
+        network(torch.rand(2, 3, 160, 160)).square().sum().backward()
+        assert bool(network.high[0].weight.grad is not None and network.high[0].weight.grad.any()) is taught

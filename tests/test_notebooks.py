@@ -13,6 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Proactor event loop:RuntimeWarni
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
+LONG = "04"  # from here on lessons train networks: the real scene is for the slow run
 MOST_CELLS = 17  # about fifteen cells of code beside the exercises
 NOWHERE = "http://127.0.0.1:9"  # a proxy that answers nothing
 
@@ -40,7 +41,7 @@ def run(notebook, folder, **environment):
     """Execute in an empty folder, without a way out; a cell that fails unannounced fails the test."""
     offline = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     offline |= {"NO_PROXY": "", "HF_HUB_OFFLINE": "1"}
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
     client.execute(env=os.environ | offline | environment)
     return notebook
 
@@ -118,7 +119,10 @@ def test_a_lesson_runs_hints_at_first_and_accepts_its_solutions(path, tmp_path):
         assert cell.outputs[-1]["output_type"] == "error"
 
 
-@every_lesson
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=[pytest.mark.slow] * (p.name >= LONG), id=p.stem) for p in LESSONS],
+)
 def test_a_lesson_runs_on_the_real_scene(path, data, tmp_path):
     notebook = read(path)
     (parameters,) = tagged(notebook, "parameters")

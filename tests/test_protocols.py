@@ -1,6 +1,7 @@
 """The papers' protocols on made worlds: what the table says, what parts share, what areas differ in."""
 
 from functools import wraps
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from worlds import cover_of, world_of
 
 from glacierlab import errors, tables
+from glacierlab.judge import protocols
 from glacierlab.judge.comparing import compare
 from glacierlab.judge.protocols import protocol_worlds
 from glacierlab.samples import audit
@@ -196,6 +198,8 @@ def test_patches_are_kept(tmp_path, monkeypatch):
         (dict(name="chen"), "Did you mean 'chen2022'"),
         (dict(name="chen2022", studies=["scene3"]), "Did you mean 'scene"),
         (dict(name="chen2022", worlds=0), "whole number"),
+        (dict(name="chen2022", worlds=101), "1 to 100"),  # of which the last would be the next area's first
+        (dict(name="chen2022", shape=64), "rows and columns"),
         (dict(name="chen2022", worlds=1, studies=["scene2"]), "1 worlds for 2 parts"),
         (dict(name="chen2022", worlds=13, studies=["scene2"]), "chosen for what they show"),
     ],
@@ -245,3 +249,15 @@ def test_the_leaky_study_trains_on_the_twins_that_there_are(chen, monkeypatch):
     assert "Leaks between train and test" in result.verdict()
     sizes = [len(parts["train"]) for parts in studies.values()]
     assert seen == {sizes[0]: None, sizes[1]: False}
+
+
+def test_seeds_of_areas_do_not_meet():
+    most = protocols.APART
+    for row in tables.PROTOCOLS.values():
+        firsts = [area.get("first_seed", min(area.get("seeds", [0]))) for area in row.areas.values()]
+        ends = [
+            max(area["seeds"]) + 1 if "seeds" in area else area["first_seed"] + most
+            for area in row.areas.values()
+        ]
+        spans = sorted(zip(firsts, ends, strict=True))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))

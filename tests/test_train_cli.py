@@ -114,6 +114,24 @@ def test_options_go_before_the_file_and_a_second_call_goes_on(cli, config, tmp_p
         (('names = ["train"', 'names = ["training"'), "No patch is in a part 'train'"),
         (("lr = 1e-2", 'lr = "fast"'), "lr"),
         (("lr = 1e-2", 'watch = "me"'), "[train] watch: this is not for a config"),
+        (("shares =", "sharess ="), "Unknown key of [data.split] 'sharess'. Did you mean 'shares'"),
+        (("shares =", 'buffer_m = "far"\nshares ='), "[data.split] buffer_m='far': give a number"),
+        (("seeds = [1, 2, 3]", "seeds = 3"), "[data] seeds=3: give a list of whole numbers"),
+        (("seeds = [1, 2, 3]", ""), "[data] of kind 'worlds' needs seeds"),
+        (("years = [2020]", "years = 2020"), "[data] years=2020: give a list of whole numbers"),
+        (("shape = [64, 64]", "shape = 64"), "[data] shape=64: give a list of whole numbers"),
+        (("size = 16", 'size = 16\nmin_glacier = "a"'), "[data] min_glacier='a': give a number"),
+        (
+            ("size = 16", "size = 16\nview = { clods = 1 }"),
+            "Unknown option of a view 'clods'. Did you mean 'clouds'",
+        ),
+        (('kind = "worlds"', "kind = 3"), "Unknown kind of data '3'"),
+        (("lr = 1e-2", "seed = -1"), "seed=-1: give a whole number, 0 or more"),
+        (("lr = 1e-2", 'accelerator = "abacus"'), "Lightning cannot train"),
+        (("lr = 1e-2", 'freeze = "network"'), "freeze='network': give a list"),
+        (("lr = 1e-2", 'num_workers = "all"'), "num_workers='all': give a whole number"),
+        (("lr = 1e-2", 'class_weights = ["a", "b"]'), "class_weights=('a', 'b'): give a list"),
+        (("lr = 1e-2", "deep_supervision = 3"), "deep_supervision=3: give a list of numbers"),
     ],
 )
 def test_bad_configs_are_one_line(cli, config, change, told):
@@ -122,6 +140,18 @@ def test_bad_configs_are_one_line(cli, config, change, told):
     assert told in err
     assert [line for line in err.splitlines() if line.startswith("glacierlab: ")][-1] == err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_a_split_is_a_table(cli, config):
+    changes = (
+        ("[data.split]\n", ""),
+        ("shares = [0.4", "[other]\nshares = [0.4"),
+        ("size = 16", 'split = "region"\nsize = 16'),
+    )
+    path = config(*changes)
+    path.write_text(path.read_text().partition("[other]")[0] + "[train]\n")
+    code, _, err = cli("train", path)
+    assert (code, "[data] split='region': give a table" in err) == (2, True)
 
 
 def test_a_config_that_is_not_there(cli, tmp_path):

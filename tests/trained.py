@@ -52,3 +52,7 @@ class Altered:
         image, label = (np.array(each) for each in self.store.read(scene, row, col, size, position))
         self.change(image, label, scene, row, col)
         return image, label
+
+    def read_many(self, windows, size):
+        for place, (scene, row, col, position) in enumerate(windows):
+            yield place, *self.read(scene, row, col, size, position)

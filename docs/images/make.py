@@ -1,8 +1,16 @@
 """Makes the pictures of README, pages and notebooks: `python docs/images/make.py`; see also realism.py."""
 
+from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
 import glacierlab as gl
+from glacierlab.viz.predictions import class_colors, stretched
 
 scene = gl.sample("athabasca")  # NASA HLS, through SatRbedo
 outlines = gl.map_glaciers(scene).glacier.outlines()
@@ -27,3 +35,79 @@ figure.savefig(Path(__file__).with_name("split_random.jpg"), dpi=70, pil_kwargs=
 honest = patches.split(by="blocks", block_m=4000, buffer_m=500)
 figure = gl.viz.split_figure(honest.manifest, honest.audit(500), made)
 figure.savefig(Path(__file__).with_name("split_blocks.jpg"), dpi=70, pil_kwargs={"quality": 85})
+
+
+def training(path, shown=(0, 2, 11)):
+    """Lesson 4: the validation patch of most debris, what a network says after some epochs, its curves."""
+    patches, _ = gl.teach.lesson_patches()
+    val = patches.subset("val")
+    image, label = val[val.manifest["debris_covered_ice_share"].to_numpy().argmax()]
+    torch.manual_seed(40)
+    model = gl.models.build_model("unet", len(val.features), 4, widths=(8, 16, 32, 64), norm="batch")
+    said = []
+
+    def look(_):
+        now = deepcopy(model).eval()  # the model itself stays in training
+        said.append(now.probabilities(torch.from_numpy(image[None]))[0].argmax(dim=0).numpy())
+
+    how = dict(max_epochs=12, batch_size=16, class_weights="inverse_sqrt", progress=False)
+    history = gl.fit(model, patches, watch=look, **how).history
+    colors = np.array([to_rgb(color) for color in class_colors(val.classes).values()])
+    seen = stretched(image[None, [val.features.index(name) for name in ("swir16", "nir", "green")]])[0]
+    panels = {"a patch": seen, "its label": colors[label]}
+    panels |= {f"after epoch {epoch}": colors[said[epoch]] for epoch in shown}
+    figure = Figure(figsize=(10, 5.4), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(2.5, 2.6))
+    for ax, (title, picture) in zip(above.subplots(1, len(panels)), panels.items(), strict=True):
+        ax.imshow(picture, interpolation="nearest")
+        ax.set(title=title, xticks=[], yticks=[])
+    left, right = below.subplots(1, 2)
+    left.plot(history["epoch"], history[["train_loss", "val_loss"]], label=["training", "validation"])
+    right.plot(history["epoch"], history[["val_accuracy", "val_miou"]], label=["accuracy", "mean IoU"])
+    left.set(title="loss", xlabel="epoch")
+    right.set(title="scores of validation", xlabel="epoch", ylim=(0, 1))
+    for ax in (left, right):
+        ax.grid(alpha=0.3)
+        ax.legend()
+    figure.savefig(path, dpi=80)
+
+
+def comparison(path):
+    """Lesson 5: four models on two worlds and on ten."""
+    patches, _ = gl.teach.lesson_patches()
+    new, _ = gl.teach.new_worlds(patches, 48)
+    parts = {part: patches.subset(part) for part in ("train", "val")}
+    small = dict(widths=(16, 32, 64), norm="batch")
+    models = {
+        "NDSI threshold": ("single_band", dict(band="ndsi")),
+        "forest": ("random_forest", dict(n_estimators=20)),
+        "U-Net on light": dict(model="unet", options=small, layers=["optical", "indices"]),
+        "U-Net": ("unet", small),
+    }
+    budget = dict(max_epochs=4, batch_size=16, lr=5e-3, class_weights="inverse_sqrt", max_pixels=5000)
+    tests = {"two worlds": patches.subset("test"), "ten worlds": new}
+    found = gl.compare(models, parts | tests, metrics=["iou"], progress=False, **budget)
+    figure = gl.viz.comparison_figure(found.table, "iou", ["debris_covered_ice", "clean_ice"])
+    figure.savefig(path, dpi=90)
+
+
+def importance(path):
+    """Lesson 6: what families of layers cost, shuffled and never had."""
+    patches, _ = gl.teach.lesson_patches()
+    how = dict(max_epochs=4, batch_size=16, lr=5e-3, class_weights="inverse_sqrt", progress=False)
+    torch.manual_seed(40)
+    network = gl.models.build_model("unet", len(patches.features), 4, widths=(16, 32, 64), norm="batch")
+    model, test = gl.fit(network, patches, **how).model, patches.subset("test")
+    groups = gl.Recipe.from_json(patches.origin["recipe"]).groups
+    families = {"indices": groups["indices"], "ground and radar": groups["terrain"] + groups["insar"]}
+    shuffled = gl.importance(model, test, groups=families, repeats=3)
+    again = dict(train=patches, fit=how, repeats=1)
+    dropped = gl.importance(model, test, groups=families, method="drop_group", **again)
+    table = pd.concat([shuffled, dropped])
+    figure = gl.viz.importance_figure(table[table["class"].isin(["clean_ice", "debris_covered_ice"])])
+    figure.savefig(path, dpi=90)
+
+
+training(Path(__file__).with_name("training.png"))
+comparison(Path(__file__).with_name("comparison.png"))
+importance(Path(__file__).with_name("importance.png"))

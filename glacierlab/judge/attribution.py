@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import GlacierlabError
+from ..features.fitting import SCALED
 from ..features.recipe import Recipe
 from ..tables import NOT_OBSERVED, lookup
 from .permuting import bar, permute_others, permute_pixels, permute_tiles
@@ -36,13 +37,13 @@ def importance(
     patches : PatchSet
         That the model was not trained on.
     groups : dict of str to sequence of str, optional
-        Names of features by group; what is in none stays as it is. By default the groups of the recipe in the
-        model's card, and each feature by itself where there is none.
+        Names of features by group; what is in none stays as it is, but for "permute_others". By default the
+        groups of the recipe in the model's card, and each feature by itself where there is none.
     method : str or sequence of str
         - "permute_tiles": each patch gets the group of another, whole, so that its spatial structure stays;
         - "permute_pixels": each pixel gets the group of another, drawn from all patches, so that it goes;
-        - "permute_others": each patch gets all but the group from another. The importance is what the score
-          keeps above that with everything from another;
+        - "permute_others": each patch gets all features but the group's from another. The importance is what
+          the score keeps above that with everything from another;
         - "occlude": the group is `baseline` everywhere;
         - "drop_group": the model is trained again without the group, and as often with all;
         - "integrated_gradients": for the sum of a class's logits over its pixels, the sum of the group's
@@ -54,7 +55,9 @@ def importance(
     seed : int
     baseline : dict of str to float, or PatchSet, optional
         What "occlude" and "integrated_gradients" put in place of a feature, or patches whose means that shall
-        be: the training part. By default 0, the mean of normalized features, where the recipe normalizes.
+        be: the training part. By default, where the recipe normalizes, 0, which is the mean of what it
+        centers; cast shadow and the sines and cosines of angles, which it leaves as they are, get their mean
+        over these patches.
     steps : int
         Points of "integrated_gradients" on the way from the baseline.
     train, fit : PatchSet, dict, optional
@@ -220,7 +223,9 @@ def baseline_of(asked):
                 "The model's features are not normalized, so that 0 is not their mean: give "
                 "baseline=patches.subset('train'), or {feature: mean}."
             )
-        return dict.fromkeys(features, 0.0)
+        as_they_are = [name for name in features if name in SCALED]
+        means = means_of(asked.patches.select(as_they_are)) if as_they_are else {}
+        return dict.fromkeys(features, 0.0) | means
     if hasattr(given, "store"):
         given = means_of(given)
     if not isinstance(given, dict):
@@ -275,9 +280,12 @@ def retrained(asked, names, seed):
     from ..models import build_model
     from ..train import fit
 
+    options = dict(asked.model.options)
+    if options.get("features") is not None:  # of an encoder, which knows channels by name
+        options["features"] = names
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # of the first weights
-        fresh = build_model(asked.model.name, len(names), asked.model.classes, **asked.model.options)
+        fresh = build_model(asked.model.name, len(names), asked.model.classes, **options)
     training = fit(fresh, asked.train.select(names), seed=seed, **asked.fit)
     return asked.scores(model=training.model, patches=asked.patches.select(names))
 

@@ -16,11 +16,13 @@ import torch
 from tqdm import tqdm
 
 from ..errors import DataWarning, GlacierlabError
-from ..models import build_model, load_model, read_card, save_model
+from ..models import load_model, read_card, save_model
 from ..samples.cache import identity
 from ..scores import scores_from
 from ..tables import PRESETS, PROTOCOLS, lookup
 from ..train import fit
+from ..train.fitting import require_arguments
+from ..train.starting import build_for
 from .comparison import DIFFERENCES, MODELS, TABLE, Comparison, tables_of_test
 from .contenders import Contender, Study, contenders_of, require_seeds, studies_of
 from .protocols import protocol_worlds
@@ -79,7 +81,8 @@ def compare(
         and in the end the tables. The same call goes on where an earlier one was stopped, and trains nothing
         twice.
     **training
-        Of `gl.fit`, the same for all: preset, batch_size, loss, ….
+        Of `gl.fit`, the same for all: preset, batch_size, loss, …. A preset's options of its own network,
+        such as pretrained weights, are not taken: no model shall have what others have not, unless said so.
 
     Returns
     -------
@@ -105,10 +108,13 @@ def compare(
     (True, 2, '22 patches of 1 scenes')
     """
     row = None if protocol is None else lookup(PROTOCOLS, protocol, kind="protocol")
-    metrics = list(metrics or (row.metrics if row else METRICS))
+    metrics = list([metrics] if isinstance(metrics, str) else metrics or (row.metrics if row else METRICS))
     for metric in metrics:
         lookup(scores_from(1, 0, 0, 1), metric, kind="metric")
     seeds = require_seeds(seeds)
+    for what, value in (("minutes", minutes), ("repeats", repeats), ("max_epochs", max_epochs)):
+        if value is not None and (not isinstance(value, int | float) or not value > 0):
+            raise GlacierlabError(f"{what}={value!r}: give a number above 0.")
     if row:
         training = {"preset": row.preset} | training
     require_training(training)
@@ -117,6 +123,9 @@ def compare(
             raise GlacierlabError(
                 "There is nothing to compare on: give patches, or protocol= for made worlds."
             )
+        for option in worlds or {}:
+            known = inspect.signature(protocol_worlds).parameters.keys() - {"name", "out"}
+            lookup(dict.fromkeys(known), option, kind="option of worlds")
         kept = {"out": Path(out) / "patches"} if out is not None else {}
         patches = protocol_worlds(protocol, **kept, **(worlds or {}))
     studies = {name: Study.of(name, parts) for name, parts in studies_of(patches).items()}
@@ -135,13 +144,11 @@ def compare(
 
 
 def require_training(options):
-    """UnknownNameError unless all are arguments of `fit`, or of Lightning's Trainer, which it passes on."""
-    from lightning import Trainer
-
-    known = inspect.signature(fit).parameters.keys() | inspect.signature(Trainer).parameters.keys()
-    for name in options:
-        lookup(
-            dict.fromkeys(known - {"model", "train", "val", "seed", "trainer"}), name, kind="option of fit"
+    """UnknownNameError unless all are arguments of `fit`, and none is one that a comparison gives itself."""
+    require_arguments(options)
+    if ours := sorted({"model", "train", "val", "seed"} & options.keys()):
+        raise GlacierlabError(
+            f"{ours} are for the comparison to give: it takes models=, patches= and seeds=."
         )
     if options.get("preset") is not None:
         lookup(PRESETS, options["preset"], kind="preset")
@@ -228,11 +235,13 @@ class Course:
 
     def run(self, contender, study, seed):
         """A contender, trained where it is not, and judged on every test."""
-        model, told = contender.trained, {}
+        model, told = contender.trained, {"warned": ""}
         if model is None:
             model = self.trained(contender, study, seed)
             told = {key: trained_for(model.card)[key] for key in ("epochs", "training_s", "warned")}
-        counts = {test: confusions(model, each, device=self.device) for test, each in study.tests.items()}
+        with noted() as warned:
+            counts = {test: confusions(model, each, device=self.device) for test, each in study.tests.items()}
+        told["warned"] = " ".join(dict.fromkeys([*filter(None, [told["warned"]]), *warned]))
         speed = seconds_per_megapixel(model, next(iter(study.tests.values())), self.device)
         return Run(contender, study.name, seed, "", counts, size_of(model), **told, s_per_megapixel=speed)
 
@@ -253,10 +262,7 @@ class Course:
         train, val = (chosen(each, contender) if each else None for each in (study.train, study.val))
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # of the first weights
-            logits, options = contender.logits or len(train.classes), dict(contender.options)
-            if options.get("encoder_weights"):  # which know channels by name
-                options.setdefault("features", list(train.features))
-            model = build_model(contender.architecture, len(train.features), logits, **options)
+            model = build_for(train, contender.architecture, contender.logits, **contender.options)
         began, unfinished = time.perf_counter(), path.with_suffix(".unfinished") if path else None
         with noted() as warned:
             done = fit(model, train, val, seed=seed, out=unfinished, **self.options(train))
@@ -351,6 +357,8 @@ def put_together(runs, contenders, studies, metrics, blocks, repeats, told):
             table, differences = table + rows, differences + gaps
             told["blocks"][test] = str(drawn)
     lines = [described(each, name, runs, studies) for name in studies for each in contenders]
+    elsewhere = [line for line in lines if line["trained_on"] == ELSEWHERE and line["warned"]]
+    told["notes"] += [f"{line['model']}: {line['warned']}" for line in elsewhere]
     frames = (table, TABLE), (lines, MODELS), (differences, DIFFERENCES)
     return Comparison(*(pd.DataFrame(rows, columns=columns) for rows, columns in frames), told)
 

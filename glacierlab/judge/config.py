@@ -5,18 +5,21 @@ from pathlib import Path
 
 from ..errors import GlacierlabError
 from ..tables import lookup
+from ..train.config import PATHS, patches_of, require_text, scenes_in
 from .comparing import compare
 
 ENTRIES = ("protocol", "worlds", "data", "models", "groups", "seeds", "max_epochs", "minutes", "metrics",
            "blocks", "repeats", "device", "out", "training")  # fmt: skip
+TABLES = ("worlds", "data", "models", "groups", "training")  # entries that are tables
 
 
 def compare_from(path, out=None):
     """The comparison that a TOML file describes; see `examples/compare_small.toml`.
 
     Its entries are the arguments of `compare`, paths relative to the file. `[models.NAME]` holds `model`,
-    `options`, `layers` and `logits`, or `file`, a model file; `[training]` what `fit` takes; `[data]` patches
-    as for training, where no protocol makes them; `[groups]` names lists of features that `layers` may name.
+    `options`, `layers` and `logits`, or `file` alone, a model file; `[training]` what `fit` takes; `[data]`
+    patches as for training, where no protocol makes them; `[groups]` names lists of features that `layers`
+    may name.
 
     Raises
     ------
@@ -30,24 +33,39 @@ def compare_from(path, out=None):
         raise GlacierlabError(f"{path} cannot be read as TOML: {' '.join(str(error).split())}.") from error
     for entry in config:
         lookup(dict.fromkeys(ENTRIES), entry, kind=f"entry of {path.name}")
+    for name in TABLES:
+        if not isinstance(config.get(name, {}), dict):
+            raise GlacierlabError(f"{path}: {name!r} is a table, written [{name}].")
     groups, data = config.pop("groups", {}), config.pop("data", None)
-    models = {}
-    for name, given in config.pop("models", {}).items():
-        layers = given.get("layers")
-        if isinstance(layers, str):
-            given = given | {"layers": groups.get(layers, [layers])}
-        models[name] = str(path.parent / given["file"]) if "file" in given else given
+    models = {
+        name: entry_of(name, given, groups, path.parent) for name, given in config.pop("models", {}).items()
+    }
     if data is not None:
-        from ..train.config import PATHS, patches_of, scenes_in
-
         files = [(each, ("path", "labels", "glaciers")) for each in scenes_in({"data": data})]
         for section, keys in ((data, PATHS["data"]), *files):
-            section.update({key: path.parent / section[key] for key in keys if key in section})
+            section.update(
+                {key: path.parent / require_text(section[key], key) for key in keys if key in section}
+            )
         config["patches"] = patches_of(data)
     if "out" in config:
-        config["out"] = path.parent / config["out"]
+        config["out"] = path.parent / require_text(config["out"], "out")
     config["out"] = config.get("out") if out is None else out
     training = config.pop("training", {})
     if twice := sorted(training.keys() & {*ENTRIES, "layers", "patches"}):
         raise GlacierlabError(f"{path.name}: {twice} are no options of fit: write them above [training].")
     return compare(models, **config, **training)
+
+
+def entry_of(name, given, groups, folder):
+    """An entry of [models] as `compare` takes it: with the features of a group, and files from `folder`."""
+    if isinstance(given, str) and given.endswith(".safetensors"):
+        given = {"file": given}
+    if not isinstance(given, dict):
+        return given
+    if "file" in given:
+        for key in given:
+            lookup({"file": None}, key, kind=f"entry of [models.{name}], a model file,")
+        return folder / require_text(given["file"], "file")
+    if isinstance(layers := given.get("layers"), str):
+        return given | {"layers": groups.get(layers, [layers])}
+    return given

@@ -138,6 +138,8 @@ def contender_of(name, given, row):
     for key in given:
         lookup(dict.fromkeys(("model", "options", "layers", "logits")), key, kind=f"entry of {name!r}")
     lookup(MODELS, given["model"], kind="model")
+    if not isinstance(given.get("options", {}), dict):
+        raise GlacierlabError(f"{name!r}: options={given['options']!r:.60}: give a dict, options by name.")
     logits = given.get("logits") or (row.logits if row else 0) or None
     return Contender(name, given["model"], dict(given.get("options", {})), given.get("layers"), logits)
 
@@ -148,7 +150,9 @@ def features_of(names, features):
     for feature in features:
         groups.setdefault(group_of(feature), []).append(feature)
     known = {feature: [feature] for feature in features}
-    names = [names] if isinstance(names, str) else list(names)
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise GlacierlabError(f"layers={names!r:.80}: give a list of features or groups by name.")
     wanted = {
         each
         for name in names
@@ -161,11 +165,12 @@ def features_of(names, features):
 
 def require_seeds(seeds):
     """Seeds as a list of different whole numbers."""
-    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+    seeds = [seeds] if isinstance(seeds, int) else seeds
     if (
-        not seeds
-        or len(set(seeds)) < len(seeds)
+        not isinstance(seeds, list | tuple | range)
+        or not seeds
         or not all(isinstance(each, int) and each >= 0 for each in seeds)
+        or len(set(seeds)) < len(seeds)
     ):
         raise GlacierlabError(f"seeds={seeds!r}: give different whole numbers, 0 or more, at least one.")
-    return seeds
+    return list(seeds)

@@ -201,9 +201,10 @@ def evaluate(
     Warns
     -----
     DataWarning
-        The patches mix parts of a split, or their recipe or radiometry is not that of the model.
+        The patches mix parts of a split, their recipe or radiometry is not that of the model, or it was
+        trained on some of them.
     """
-    warn_if_other(model, patches)
+    warn_if_mixed(patches)
     draws = Draws(repeats, level, seed, fewest)
     own = dict(bins or {})
     found = blocks_of(patches.manifest, blocks, block_m=block_m, fewest=fewest) if len(patches) else None
@@ -329,20 +330,12 @@ def empty_table(names, classes, draws):
 # ---- checks and words ----
 
 
-def warn_if_other(model, patches):
-    """DataWarning where a split's parts are mixed, or numbers mean other things than to the model."""
+def warn_if_mixed(patches):
+    """DataWarning where a split's parts are mixed."""
     if "split" in patches.manifest:
         parts = sorted(set(patches.manifest["split"].dropna()) - {BUFFER})
         if len(parts) > 1:
             warn(f"The patches are of {parts} together: judge by one part, patches.subset({parts[0]!r}).")
-    card = getattr(model, "card", None)
-    for what, why in (("recipe", "normalized and composed"), ("radiometry", "scaled")):
-        theirs, ours = getattr(card, what, None), patches.origin.get(what)
-        if theirs and ours and theirs != ours:
-            warn(
-                f"The patches' {what} is not that of the model: layers are {why} otherwise than those it was "
-                "trained on. Make them with the recipe of its card, gl.Recipe.from_json(model.card.recipe)."
-            )
 
 
 def require_used(own, binned, ground):

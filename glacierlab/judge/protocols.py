@@ -22,6 +22,7 @@ from ..tables import AUGMENTATIONS, CLASSES, PROTOCOLS, RECIPES, lookup
 
 VERSION = 1  # of what is made from a row; another one makes caches anew
 TRAIN, VAL = "train", "val"
+APART = 100  # seeds between the first worlds of two areas: more worlds, and two areas hold the same one
 RELIEF = "flat", "rugged"  # tests by the mean slope of a patch
 
 
@@ -33,7 +34,7 @@ def protocol_worlds(name, *, worlds=None, shape=(256, 256), size=64, studies=Non
     name : {"chen2022", "huang2025", "chu2022", "cryonet"}
         A row of `tables.PROTOCOLS`, which says what the paper states and what is assumed.
     worlds : int, optional
-        Worlds of each area; by default the row's, 5 to 12.
+        Worlds of each area, at most 100, for seeds of areas lie 100 apart; by default the row's, 5 to 30.
     shape : (int, int)
         Rows and columns of a world [px]. 256 is small; mountains narrower than 12 km are smaller, not fewer.
     size : int
@@ -65,8 +66,10 @@ def protocol_worlds(name, *, worlds=None, shape=(256, 256), size=64, studies=Non
     for study in chosen:
         lookup(row.studies, study, kind=f"study of {name}")
     count = row.worlds["count"] if worlds is None else worlds
-    if not isinstance(count, int) or count < 1:
-        raise GlacierlabError(f"worlds={worlds!r}: give a whole number, 1 or more.")
+    if not isinstance(count, int) or not 1 <= count <= APART:
+        raise GlacierlabError(f"worlds={worlds!r}: give a whole number, 1 to {APART}.")
+    if not isinstance(shape, list | tuple) or len(shape) != 2:
+        raise GlacierlabError(f"shape={shape!r}: give rows and columns of a world, such as [256, 256].")
     said = json.dumps([VERSION, name, asdict(row), count, list(shape), size])
     key = hashlib.blake2b(said.encode(), digest_size=6).hexdigest()
     folder = None if out is None else Path(out) / f"{name}-{key}"

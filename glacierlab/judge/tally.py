@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..errors import GlacierlabError, MissingBandError, UnknownNameError
+from ..errors import GlacierlabError, MissingBandError, UnknownNameError, warn
+from ..models.segmenter import in_eval_mode
+from ..samples.cache import identity_of
 from ..scores import COUNTS, scores_from
 from ..tables import NOT_OBSERVED
 
@@ -48,6 +50,11 @@ def confusions(model, patches, *, batch_size=8, device="auto", edit=None):
         One of the two knows a class that the other does not.
     GlacierlabError
         There are no patches, an image or a probability is not finite, or the model has no card.
+
+    Warns
+    -----
+    DataWarning
+        The patches' recipe or radiometry is not that of the model, or it was trained on some of them.
     """
     size = len(patches.classes)
     counts = np.zeros((len(patches), size, size), np.int64)
@@ -90,6 +97,7 @@ def inputs(model, patches, batch_size=8, device="auto", edit=None):
     """The same with images (N, C, H, W) of the model's features on the device, the model in eval mode."""
     channels = channels_of(model, patches)
     order_of(model, patches)  # refuses other classes before anything is read
+    warn_if_other(model, patches)
     with ready(model, device) as where:
         for places, images, labels in batches(patches, batch_size):
             if edit is not None:
@@ -133,12 +141,13 @@ def ready(model, device):
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise GlacierlabError(f"device={device!r}: torch sees no GPU here. Leave device out, or say 'cpu'.")
     first = next(chain(model.parameters(), model.buffers()), None)
-    before, training = "cpu" if first is None else first.device, model.training
-    model.to(device).eval()
+    before = "cpu" if first is None else first.device
+    model.to(device)
     try:
-        yield torch.device(device)
+        with in_eval_mode(model):
+            yield torch.device(device)
     finally:
-        model.to(before).train(training)
+        model.to(before)
 
 
 # ---- what must match ----
@@ -175,6 +184,36 @@ def order_of(model, patches):
         )
     order = [names.index(name) for name in patches.classes]
     return None if order == sorted(order) else order
+
+
+def warn_if_other(model, patches):
+    """DataWarning where numbers mean other things than to the model, or it was trained on the patches."""
+    card = card_of(model)
+    for what, why in (("recipe", "normalized and composed"), ("radiometry", "scaled")):
+        theirs, ours = getattr(card, what), patches.origin.get(what)
+        if theirs and ours and theirs != ours:
+            warn(
+                f"The patches' {what} is not that of the model: layers are {why} otherwise than those it was "
+                "trained on. Make them with the recipe of its card, gl.Recipe.from_json(model.card.recipe)."
+            )
+    if known := trained_on(card, patches):
+        warn(
+            f"The model {model.name!r} was trained on {known:,} of these {len(patches):,} patches, where it "
+            "does better than elsewhere: judge it by others, such as patches.subset('test')."
+        )
+
+
+def trained_on(card, patches):
+    """How many of the patches the model was trained on; 0 where its card names patches of another set."""
+    try:
+        told, seen = card.training["data"]["train"]["fingerprint"], card.training["split"]["train"]
+        windows = [(scene, row, col) for scene, places in seen.items() for row, col in places]
+    except (AttributeError, KeyError, TypeError, ValueError):  # of no training of ours
+        return 0
+    as_trained = {patches.fingerprint, patches.select(card.features).fingerprint}
+    if told not in {identity_of(each, windows) for each in as_trained}:
+        return 0
+    return len({*windows} & {window[:3] for window in patches.windows()})
 
 
 def card_of(model):

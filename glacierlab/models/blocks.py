@@ -149,4 +149,5 @@ def one_of(option, value, choices):
 
 def squeezed(channels, reduction):
     """Inner width of a block that narrows `channels` by `reduction`: at least 1."""
+    whole_numbers("reduction", [reduction], least=1, most=1)
     return max(channels // reduction, 1)

@@ -30,7 +30,7 @@ def describe(header, groups=None):
             f"{card.sensor or 'any sensor'}, {card.radiometry or 'any radiometry'}, pixels of {pixel}{tile}",
         ),
         ("recipe", "inside" if card.recipe else "none: make the features yourself"),
-        *nested("training", card.training),
+        *nested("training", told_of(card.training)),
         *nested("metrics", card.metrics),
         ("temperature", f"{card.temperature:g}"),
         ("license", card.license or "not said"),
@@ -49,6 +49,14 @@ def features_in(features, groups):
         ("features", f"{len(features)}"),
         *((f"  {key}", ", ".join(names)) for key, names in groups.items()),
     ]
+
+
+def told_of(training):
+    """What a card says of a training, without what was switched off, and its windows, which are many."""
+    told = {key: value for key, value in training.items() if key != "split"}
+    if isinstance(settings := told.get("settings"), dict):
+        told["settings"] = {key: value for key, value in settings.items() if value is not None}
+    return told
 
 
 def nested(label, values, depth=0):

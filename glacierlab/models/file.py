@@ -20,7 +20,7 @@ from .. import __version__
 from ..errors import GlacierlabError, ModelFileError, WriteError
 from ..tables import lookup
 from .card import Card, card_of, clipped
-from .header import Header, clipped_line, header_of, opened, tensors_digest
+from .header import Header, clipped_line, header_of, located, opened, tensors_digest
 from .registry import build_model
 from .segmenter import Segmenter
 
@@ -113,7 +113,7 @@ def load_model(path):
     Parameters
     ----------
     path : path
-        A `.safetensors` file that `save_model` wrote.
+        A `.safetensors` file that `save_model` wrote; or "default", the small model that the package brings.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def load_model(path):
         The file is no model file (a checkpoint of PyTorch is none), was cut short or altered, is of a newer
         version or of a network that is not known here; or its tensors are not those of that network.
     """
-    path = Path(path)
+    path = located(path)
     with opened(path) as file:
         header = header_of(file, path)
         model = shapes_of_file(header, path)

@@ -72,6 +72,8 @@ class Header:
         for name, (dtype, shape) in self.tensors.items():
             if dtype not in ITEM_BYTES or not all(type(side) is int and side >= 0 for side in shape):
                 raise ModelFileError(f"the tensor {name!r} is of type {dtype!r:.20} and shape {shape!r:.60}")
+        if not isinstance(self.colors, dict) or not all(type(each) is str for each in self.colors.values()):
+            raise ModelFileError(f"colors that are no text: {self.colors!r:.60}")
         self.card.require_fit(self.in_channels, self.classes)
 
     def body(self):
@@ -119,10 +121,18 @@ def read_header(path):
         return header_of(file, path)
 
 
+SHIPPED = {"default": Path(__file__).parent / "weights" / "default.safetensors"}  # in the package, by name
+
+
+def located(path):
+    """The path of a model file; a name in `SHIPPED` stands for the package's own."""
+    return Path(SHIPPED.get(path, path) if isinstance(path, str) else path)
+
+
 @contextmanager
 def opened(path):
     """A model file to read from; whatever the disk says against it is a ModelFileError."""
-    path = Path(path)
+    path = located(path)
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder: give the .safetensors file in it.")
     if not path.is_file():  # a pipe would be waited for

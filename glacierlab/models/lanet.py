@@ -66,7 +66,8 @@ class LANet(nn.Module):
         features = self.encoder(image)
         high = self.high_patches(self.high(features[-1]))  # (N, 128, H/32, W/32)
         low = self.low_patches(self.low(features[2]))  # (N, 64, H/4, W/4)
-        low = self.embedding(low, high.detach())  # the low branch does not teach the high one
+        taught = high.detach() if self.training else high  # the low branch does not teach the high one
+        low = self.embedding(low, taught)
         logits = (self.high_head(high), self.low_head(low))
         high, low = (F.interpolate(each, size=image.shape[-2:], mode="bilinear") for each in logits)
         return high + low  # (N, classes, H, W)

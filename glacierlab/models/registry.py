@@ -1,11 +1,13 @@
 """Which networks there are, and how one is built by its name."""
 
 import inspect
+import warnings
 from functools import partial
 
 from ..errors import GlacierlabError
 from ..tables import lookup
 from .attention_deeplabv3plus import AttentionDeepLabV3Plus
+from .encoders import first_line
 from .fcn32s import FCN32s, fcn32s_resnet50
 from .forest import RandomForest
 from .glaciernet import GlacierNet
@@ -85,6 +87,22 @@ def build_model(name, in_channels, classes, **options):
     for option in options:
         if not open_ended:
             lookup(takes, option, kind=f"option of {name}")
+    network = built(name, make, in_channels, classes, options)
     options = {key: each.default for key, each in takes.items() if each.kind is each.KEYWORD_ONLY} | options
-    network = make(in_channels=in_channels, classes=classes, **options)
     return Segmenter(network, name, in_channels, classes, options)
+
+
+def built(name, make, in_channels, classes, options):
+    """The network; GlacierlabError where its options are of another kind, or leave a layer without width."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Initializing zero-element tensors")
+            return make(in_channels=in_channels, classes=classes, **options)
+    except GlacierlabError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+            UserWarning) as error:  # fmt: skip
+        asked = ", ".join(f"{key}={value!s:.60}" for key, value in options.items()) or "these sizes"
+        raise GlacierlabError(
+            f"{name!r} cannot be built with {asked}: {first_line(error)}. See its page for what they are."
+        ) from error

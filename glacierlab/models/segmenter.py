@@ -1,5 +1,7 @@
 """A network under its name, made to fit images of any size."""
 
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -44,8 +46,12 @@ class Segmenter(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, image):
-        """Probabilities (N, max(classes, 2), H, W) float32 at the card's temperature; one logit makes two."""
-        logits = self(image).float() / (self.card.temperature if self.card else 1.0)
+        """Probabilities (N, max(classes, 2), H, W) float32 at the card's temperature; one logit makes two.
+
+        They are those of eval mode, whatever mode the model is in, and change nothing in it.
+        """
+        with in_eval_mode(self):
+            logits = self(image).float() / (self.card.temperature if self.card else 1.0)
         if self.classes > 1:
             return logits.softmax(dim=1)
         yes = logits.sigmoid()
@@ -53,3 +59,15 @@ class Segmenter(nn.Module):
 
     def extra_repr(self):
         return f"{self.name!r}, in_channels={self.in_channels}, classes={self.classes}"
+
+
+@contextmanager
+def in_eval_mode(model):
+    """The model in eval mode; afterwards each of its layers is in the mode that it was in."""
+    modes = [(each, each.training) for each in model.modules()]
+    model.eval()
+    try:
+        yield model
+    finally:
+        for each, training in modes:
+            each.training = training

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..errors import GlacierlabError
+from .blocks import whole_numbers
 
 
 class TransUNet(nn.Module):
@@ -47,7 +48,7 @@ class TransUNet(nn.Module):
             raise GlacierlabError(
                 f"embedding={embedding}, image_size={image_size}: give multiples of heads={heads} and of 16."
             )
-        self.resnet = ResNet(in_channels, root, blocks)
+        self.resnet = ResNet(in_channels, root, whole_numbers("blocks", blocks, least=3, most=3))
         self.embed = nn.Conv2d(16 * root, embedding, 1)
         self.positions = nn.Parameter(torch.empty(1, embedding, image_size // 16, image_size // 16))
         nn.init.trunc_normal_(self.positions, std=0.02)

@@ -43,7 +43,12 @@ class Cached:
 
 def identity(patches):
     """What tells this set from others: its content, and which windows are in it."""
-    said = json.dumps([VERSION, patches.fingerprint, [window[:3] for window in patches.windows()]])
+    return identity_of(patches.fingerprint, [window[:3] for window in patches.windows()])
+
+
+def identity_of(fingerprint, windows):
+    """The same of windows (scene, row, col) of the set with a fingerprint."""
+    said = json.dumps([VERSION, fingerprint, windows])
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
 

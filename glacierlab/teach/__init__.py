@@ -17,7 +17,7 @@ from .feature_stacks import (
 from .first_outlines import better_outlines, darkest_band, ndsi_threshold
 from .judging import costly_bin, new_worlds, told_apart, worst_confusion
 from .layers import lean_stack, replaceable_group, specialist_layer
-from .training import always_background, better_training, lesson_patches, stop_epoch
+from .training import better_training, blind_accuracy, lesson_patches, stop_epoch
 from .worlds_and_samples import (
     f1_by_class,
     fastest_loss,
@@ -32,10 +32,10 @@ __all__ = [
     "JUDGES",
     "Verdict",
     "alike_bands",
-    "always_background",
     "better_outlines",
     "better_stack",
     "better_training",
+    "blind_accuracy",
     "check",
     "costly_bin",
     "darkest_band",

@@ -7,7 +7,7 @@ from ..features.recipe import Recipe
 from ..samples import PatchSet
 from ..synthetic import synthetic_world
 from .answers import as_number
-from .training import LATITUDE, SHAPE, YEARS
+from .training import GROUND, LATITUDE, SHAPE, YEARS
 
 
 def new_worlds(patches, seed, count=10, **view):
@@ -27,8 +27,10 @@ def new_worlds(patches, seed, count=10, **view):
 
     Returns
     -------
-    PatchSet
+    new : PatchSet
         A scene a world, "world {seed}".
+    ground : PatchSet
+        The same windows in natural units, as of `lesson_patches`.
 
     Raises
     ------
@@ -47,7 +49,11 @@ def new_worlds(patches, seed, count=10, **view):
         scenes[name] = scene.assign(coherence=world.radar().coherence)
         labels[name], glaciers[name] = world.truth(YEARS[-1]).class_map, world.outlines(YEARS[-1])
     recipe = Recipe.from_json(patches.origin["recipe"])
-    return PatchSet.from_scenes(scenes, labels, recipe, size=patches.size, glaciers=glaciers)
+    natural = Recipe(GROUND, normalize=False).fit(list(scenes.values()))
+    return tuple(
+        PatchSet.from_scenes(scenes, labels, each, size=patches.size, glaciers=glaciers)
+        for each in (recipe, natural)
+    )
 
 
 # ---- one function an exercise: (answer, data…) → what was found, and the facts that its text names

@@ -2,7 +2,7 @@
 
 MUCH = 0.05  # of IoU, from which on a class owes much to a layer, an assumption
 HARDLY = 0.2  # share of that loss which is little beside it, an assumption
-REPLACED = 0.5  # share of a loss up to which other groups stand in, an assumption
+REPLACED = 0.25  # share of a loss up to which other layers stand in, an assumption
 
 
 def specialist_layer(answer, table, much, little):

@@ -6,6 +6,7 @@ _WHERE = {
     "DeepSupervision": "losses",
     "LOSSES": "losses",
     "Training": "fitting",
+    "build_for": "starting",
     "build_loss": "losses",
     "fit": "fitting",
     "patches_of": "config",
@@ -14,6 +15,10 @@ _WHERE = {
 }  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
 
 __all__ = list(_WHERE)
+
+
+def __dir__():
+    return [*globals(), *__all__]
 
 
 def __getattr__(name):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import GlacierlabError
@@ -64,12 +65,17 @@ def train_loader(patches, settings, augmentation, num_workers):
     return loader(samples, settings, num_workers, sampler=order, drop_last=drop_last)
 
 
-def val_loader(patches, settings, num_workers):
-    """Batches of validation patches, in order."""
-    return loader(Samples(patches.torch()), settings, num_workers)
+def val_loader(patches, settings, num_workers, rank=0, devices=1):
+    """Batches of validation patches, in order; of several devices each has its share, none twice."""
+    samples, options = Samples(patches.torch()), {}
+    if devices > 1:  # Lightning's own way repeats patches until all have as many, and scores with them
+        options["sampler"] = UnrepeatedDistributedSampler(samples, devices, rank, shuffle=False)
+    return loader(samples, settings, num_workers, **options)
 
 
 def loader(samples, settings, num_workers, **options):
+    if not isinstance(num_workers, int) or num_workers < 0:
+        raise GlacierlabError(f"num_workers={num_workers!r}: give a whole number, 0 or more.")
     return DataLoader(
         samples,
         batch_size=settings.batch_size,

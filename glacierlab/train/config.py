@@ -2,6 +2,8 @@
 
 import inspect
 import tomllib
+from collections.abc import Sequence
+from numbers import Integral, Real
 from pathlib import Path
 
 from ..errors import GlacierlabError
@@ -9,11 +11,13 @@ from ..features.recipe import Recipe
 from ..io.inventory import open_inventory
 from ..io.maps import open_map
 from ..io.scene import open_scene
-from ..models.registry import MODELS, build_model
-from ..samples import PatchSet, swiss_snow
+from ..models.registry import MODELS
+from ..samples import PatchSet, split, swiss_snow
 from ..synthetic import synthetic_world
 from ..tables import PRESETS, lookup
 from .fitting import fit, require_arguments
+from .settings import require_seed
+from .starting import build_for
 from .task import seed_all
 
 SECTIONS = ("model", "data", "train")
@@ -77,6 +81,41 @@ def require_text(value, key):
     return Path(value).expanduser()
 
 
+IS = {  # what a value may be, in words
+    "a whole number": lambda value: isinstance(value, Integral) and not isinstance(value, bool),
+    "a number": lambda value: isinstance(value, Real) and not isinstance(value, bool),
+    "a text": lambda value: isinstance(value, str),
+    "true or false": lambda value: isinstance(value, bool),
+    "a list of whole numbers": lambda value: is_list(value, "a whole number"),
+    "a list of numbers": lambda value: is_list(value, "a number"),
+    "a list of names": lambda value: is_list(value, "a text"),
+    "a list": lambda value: is_list(value),
+    "a table": lambda value: isinstance(value, dict),
+}
+FORMS = {  # of the keys of [data] and [data.split], where what reads them does not tell
+    "seeds": ["a list of whole numbers"], "years": ["a list of whole numbers"],
+    "shape": ["a list of whole numbers"], "sensor": ["a text"], "pixel_size_m": ["a number"],
+    "radar": ["true or false"], "mini": ["true or false"], "view": ["a table"], "split": ["a table"],
+    "scenes": ["a table"], "layers": ["a list"], "size": ["a whole number"], "stride": ["a whole number"],
+    "classes": ["a list of names", "a table"], "min_valid": ["a number"], "min_glacier": ["a number"],
+    "by": ["a text"], "shares": ["a list of numbers", "a text"], "names": ["a list of names"],
+    "buffer_m": ["a number"], "block_m": ["a number"], "seed": ["a whole number"], "leaks": ["true or false"],
+}  # fmt: skip
+
+
+def is_list(value, of=None):
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    return listed and (of is None or all(map(IS[of], value)))
+
+
+def require_forms(given, section):
+    """GlacierlabError where a value is of another kind than its key takes."""
+    for key, value in given.items():
+        forms = FORMS.get(key, ())
+        if forms and value is not None and not any(IS[form](value) for form in forms):
+            raise GlacierlabError(f"[{section}] {key}={value!r}: give {' or '.join(forms)}.")
+
+
 def require_known(given, known, kind):
     """UnknownNameError, with near matches, where a key is not known."""
     for key in given:
@@ -106,15 +145,20 @@ def patches_of(data):
     data = dict(data)
     if "kind" not in data:
         raise GlacierlabError(f"[data] needs kind = one of {', '.join(KINDS)}.")
-    kind, split, cache = data.pop("kind"), data.pop("split", None), data.pop("cache", None)
-    make = lookup(KINDS, kind, kind="kind of data")
-    known = [*inspect.signature(make).parameters, *CUTS]
-    require_known(
-        data,
-        [*(key for key in known if key not in ("split", "cuts")), "split", "cache"],
-        f"key of {kind} in [data]",
-    )
-    patches = make(split=split, **data)
+    kind, cache = data.pop("kind"), data.pop("cache", None)
+    make = lookup(KINDS, str(kind), kind="kind of data")
+    takes = inspect.signature(make).parameters
+    known = [key for key in takes if key != "cuts"]
+    require_known(data, [*known, *CUTS, "cache"], f"key of {kind} in [data]")
+    require_forms(data, "data")
+    for key in known:
+        if takes[key].default is inspect.Parameter.empty and key not in data | {"split": None}:
+            raise GlacierlabError(f"[data] of kind {kind!r} needs {key} = ….")
+    parts = data.pop("split", None) or {}
+    ways = [key for key in inspect.signature(split).parameters if key != "manifest"]
+    require_known(parts, ways, "key of [data.split]")
+    require_forms(parts, "data.split")
+    patches = make(split=parts, **data)
     return patches if cache is None else patches.to_zarr(cache)
 
 
@@ -136,9 +180,7 @@ def of_worlds(*, seeds, split, years=(2000, 2020), shape=(256, 256), sensor="lan
             if radar:
                 scenes[name] = scenes[name].assign(world.radar(year)[["coherence", "phase"]].data_vars)
             glaciers[name], regions[name] = world.outlines(year), f"world {seed}"
-    return cut(
-        scenes, labels, layers, {"by": "region"} | (split or {}), glaciers=glaciers, regions=regions, **cuts
-    )
+    return cut(scenes, labels, layers, {"by": "region"} | split, glaciers=glaciers, regions=regions, **cuts)
 
 
 def of_scenes(*, scenes, split, layers=None, **cuts):
@@ -156,12 +198,12 @@ def of_scenes(*, scenes, split, layers=None, **cuts):
         regions[name] = about.pop("region", None)
         require_known(about, inspect.signature(open_scene).parameters, f"key of [data.scenes.{name}]")
         opened[name] = open_scene(path, chunks=CHUNK, **about)
-    return cut(opened, labels, layers, split or {}, glaciers=glaciers, regions=regions, **cuts)
+    return cut(opened, labels, layers, split, glaciers=glaciers, regions=regions, **cuts)
 
 
 def of_swiss_snow(*, split, folder=None, mini=False, layers=None, **cuts):
     """The Swiss snow set, by default split by glacier, so that no glacier is in two parts."""
-    return swiss_snow(folder, layers, mini=mini, **cuts).split(**{"by": "glacier"} | (split or {}))
+    return swiss_snow(folder, layers, mini=mini, **cuts).split(**{"by": "glacier"} | split)
 
 
 KINDS = {"worlds": of_worlds, "swiss_snow": of_swiss_snow, "scenes": of_scenes}
@@ -197,8 +239,8 @@ def train_from(config, *, out=None, epochs=None, progress=True):
     ----------
     config : dict
         Of `read_config`: [model] holds `name` (default the preset's), `classes` (default as many as the
-        patches have; 1 for one logit) and the architecture's options; [data] is for `patches_of`, [train]
-        holds arguments of `fit`.
+        patches have; 1 for one logit) and the architecture's options, as of `build_for`; [data] is for
+        `patches_of`, [train] holds arguments of `fit`.
     out : path, optional
     epochs : int, optional
         Both go before the config's.
@@ -229,10 +271,8 @@ def train_from(config, *, out=None, epochs=None, progress=True):
         raise GlacierlabError("[model] needs name = …, or [train] a preset that names one.")
     lookup(MODELS, name, kind="model")  # before data are read, which may take long
     require_arguments(told)
+    require_seed(told.get("seed", 0))
     patches = patches_of(config["data"])
-    options = (row.model_options if name == row.model else {}) | model
-    classes = options.pop("classes", len(patches.classes))
     seed_all(told.get("seed", 0))
-    return fit(
-        build_model(name, len(patches.features), classes, **options), patches, progress=progress, **told
-    )
+    built = build_for(patches, name, model.pop("classes", None), preset=told.get("preset"), **model)
+    return fit(built, patches, progress=progress, **told)

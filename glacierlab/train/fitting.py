@@ -4,6 +4,7 @@ import inspect
 import json
 import logging
 import shutil
+import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,9 +13,12 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from tqdm import tqdm
 
 from ..errors import GlacierlabError, warn
+from ..models.header import read_header
 from ..samples import Augmentation
 from ..samples.cache import identity
 from ..tables import lookup
@@ -28,10 +32,21 @@ from .task import Diverged, Task, seed_all
 
 __all__ = ["Training", "fit"]
 
-OURS = (  # arguments of Lightning's trainer that are ours to give
-    "callbacks", "default_root_dir", "enable_checkpointing", "enable_progress_bar", "gradient_clip_val",
-    "gradient_clip_algorithm", "max_epochs", "min_epochs", "num_sanity_val_steps", "plugins", "precision",
-)  # fmt: skip
+TRAINER = {  # arguments of Lightning's trainer that are free to give, and whether they change what is learned
+    "accelerator": False,
+    "accumulate_grad_batches": True,
+    "benchmark": False,
+    "detect_anomaly": False,
+    "deterministic": True,
+    "devices": False,
+    "limit_train_batches": True,
+    "logger": False,
+    "max_time": False,  # how far it goes, not where
+    "num_nodes": False,
+    "profiler": False,
+    "strategy": False,
+    "sync_batchnorm": True,
+}
 
 
 def fit(
@@ -45,8 +60,9 @@ def fit(
 
     The order of patches, augmentation and dropout depend on seed and epoch alone. With `out`, a checkpoint is
     written after each epoch: the same call again continues after a kill, and on a CPU ends with the weights
-    that an undisturbed run has. Build the model alike then (`torch.manual_seed` before `build_model`), should
-    the kill come before the first checkpoint.
+    that an undisturbed run has; on a GPU sums are not exact, unless `deterministic=True` finds operations
+    that are. Build the model alike then (`torch.manual_seed` before `build_model`), should the kill come
+    before the first checkpoint.
 
     Parameters
     ----------
@@ -55,7 +71,8 @@ def fit(
         learns at once from pixels of the training patches.
     train, val : PatchSet
         Where `train` has a split with a part "train", that part trains, and its part "val" or "validation"
-        is the default of `val`. A `DataWarning` tells where training and validation share ground.
+        is the default of `val`; "buffer" is left out. A `DataWarning` tells where training and validation
+        share ground.
     preset : str, optional
         A row of `tables.PRESETS`: "chen2022", "chu2022", "huang2025", "cryonet", or "glacierlab", the
         default, which is an assumption throughout. What is given of `max_epochs` to `augmentation` goes
@@ -77,7 +94,8 @@ def fit(
     lr : float
         The optimizer's learning rate.
     initialization : str
-        "glorot_normal", "glorot_uniform" or "he_normal", for all convolutions and dense layers, biases 0.
+        "glorot_normal", "glorot_uniform" or "he_normal", for all convolutions and dense layers, however they
+        were begun, biases 0. It is refused where it would undo what a model has learned.
     clip_norm, clip_value : float
         Bounds of the gradient's norm, or of each of its values.
     monitor : str
@@ -113,7 +131,9 @@ def fit(
         watch(history DataFrame), called after each epoch; what it returns (a figure) is shown in a notebook,
         in place of the last.
     **trainer
-        Of `lightning.Trainer`, untouched: accelerator, devices (default 1), strategy, ….
+        Of `lightning.Trainer`: accelerator, devices (default 1), strategy, num_nodes, sync_batchnorm,
+        accumulate_grad_batches, limit_train_batches, deterministic, benchmark, detect_anomaly, logger,
+        profiler, and max_time, which is looked at between epochs; a resumed training has what is left of it.
 
     Returns
     -------
@@ -121,6 +141,8 @@ def fit(
 
     Raises
     ------
+    ManifestError
+        A split has several parts, and none is called "train" (of `val`: "val" or "validation").
     GlacierlabError
         The model does not fit the patches; an image holds a value that is not finite, or a label none of the
         classes (both told by scene, row and column, before anything trains on them); the loss exploded in the
@@ -142,12 +164,14 @@ def fit(
     )  # fmt: skip
     settings = suited(settle(preset, given), train, val)
     require_arguments(trainer)
-    facts = facts_of(train, val, settings, require_parts(train, val))
+    facts = facts_of(train, val, settings, require_parts(train, val)) | {"trainer": as_json(trainer)}
     card = card_of(model, train, settings, facts)
     folder = None if out is None else Path(out)
     if hasattr(model.network, "learn"):
+        if init is not None or tuple(freeze):
+            raise GlacierlabError(f"{model.name!r} learns at once: it has no use for init or freeze.")
         return learn_at_once(model, train, val, settings, card, folder)
-    about = about_run(model, train, val, settings, repr(augmentation), init, freeze)
+    about = about_run(model, train, val, settings, repr(augmentation), init, freeze, trainer)
     state = resumable(folder, about)
     seed_all(settings.seed)
     if state is None:
@@ -185,12 +209,9 @@ def suited(settings, train, val):
 
 def require_arguments(given):
     """UnknownNameError where a name is no argument of `fit`, and none of Lightning's that is free to give."""
-    known = [name for name in inspect.signature(lightning.Trainer.__init__).parameters if name != "self"]
     ours = [name for name in inspect.signature(fit).parameters if name != "trainer"]
     for name in given:
-        lookup(
-            dict.fromkeys(ours + [each for each in known if each not in OURS]), name, kind="argument of fit"
-        )
+        lookup(dict.fromkeys([*ours, *TRAINER]), name, kind="argument of fit")
 
 
 def augmentation_of(patches, settings, given):
@@ -215,7 +236,7 @@ def start(model, patches, settings, init):
 # ---- resuming ----
 
 
-def about_run(model, train, val, settings, augmentation, init, freeze):
+def about_run(model, train, val, settings, augmentation, init, freeze, trainer):
     """What a training is, as JSON: a checkpoint is taken up by the same alone."""
     about = {
         "model": {key: getattr(model, key) for key in ("name", "in_channels", "classes", "options")},
@@ -225,10 +246,16 @@ def about_run(model, train, val, settings, augmentation, init, freeze):
         "validation patches": identity(val) if val else None,
         "settings": settings.told(),
         "augmentation": augmentation,
-        "init": None if init is None else Path(init).name,
+        "init": None if init is None else read_header(init).tensors_sha256,
         "freeze": list(freeze),
+        "trainer": {key: value for key, value in trainer.items() if TRAINER[key]} or None,
     }
-    return json.loads(json.dumps(about, default=str))
+    return as_json(about)
+
+
+def as_json(values):
+    """Values as JSON gives them back; what it cannot hold as text."""
+    return json.loads(json.dumps(values, default=str))
 
 
 def resumable(folder, about):
@@ -270,32 +297,19 @@ def run(task, keeper, state, progress, options):
             keeper.load_state_dict(kept)
             task.load_state_dict(state["state_dict"])
             keeper.last = weights_of(task.model)
+            if progress:
+                tqdm.write(f"{folder} holds this training, done: nothing is left to train.", file=sys.stderr)
             return
     elsewhere = any(word in str(options.get("strategy")) for word in ("spawn", "fork", "notebook"))
     if elsewhere and folder is None:
         raise GlacierlabError(f"strategy={options['strategy']!r} trains in processes of its own: give out=.")
-    callbacks = [Bar()] if progress else []
-    if settings.patience is not None:
-        callbacks.append(
-            EarlyStopping(settings.monitor, patience=settings.patience, mode=MONITORS[settings.monitor])
-        )
-    callbacks.append(keeper)
-    if folder is not None:
-        where = dict(dirpath=folder, filename=Path(CHECKPOINT).stem, enable_version_counter=False)
-        callbacks.append(ModelCheckpoint(**where, save_on_train_epoch_end=True))
-    clipping = {"gradient_clip_val": settings.clip_norm or settings.clip_value}
-    clipping |= {"gradient_clip_algorithm": "norm" if settings.clip_norm else "value"}
     with quiet():
-        trainer = lightning.Trainer(
-            **{"devices": 1, "logger": False, "enable_model_summary": False} | options,
-            num_sanity_val_steps=0,
-            max_epochs=settings.max_epochs, callbacks=callbacks, precision=precision_of(settings, options),
-            enable_checkpointing=True, enable_progress_bar=False, plugins=[SafeCheckpoints()],
-            default_root_dir=folder, **clipping,
-        )  # fmt: skip
-        task.train()  # Lightning takes modules in the mode that they are in
         try:
+            trainer = trainer_of(settings, keeper, progress, **options)
+            task.train()  # Lightning takes modules in the mode that they are in
             trainer.fit(task, ckpt_path=folder / CHECKPOINT if state is not None else None)
+        except MisconfigurationException as error:
+            raise GlacierlabError(f"Lightning cannot train so: {' '.join(str(error).split())}") from error
         except Diverged as error:
             if not keeper.history:
                 raise GlacierlabError(
@@ -307,7 +321,44 @@ def run(task, keeper, state, progress, options):
             )
     if elsewhere:  # all that came back is the weights
         keeper.load_state_dict(read_checkpoint(folder / CHECKPOINT)["callbacks"][keeper.state_key])
+    if elsewhere or keeper.last is None:  # or time had run out before
         keeper.last = weights_of(task.model)
+
+
+def trainer_of(settings, keeper, progress, max_time=None, **options):
+    """Lightning's trainer.
+
+    Raises
+    ------
+    GlacierlabError
+        It cannot be had on this machine, or a value is of the wrong kind.
+    """
+    callbacks, folder = [Bar()] if progress else [], keeper.folder
+    clipping = {"gradient_clip_val": settings.clip_norm or settings.clip_value}
+    clipping |= {"gradient_clip_algorithm": "norm" if settings.clip_norm else "value"}
+    try:
+        if max_time is not None:  # not Lightning's own, which ends within an epoch
+            callbacks.append(Timer(max_time, interval="epoch", verbose=False))
+        if settings.patience is not None:
+            how = dict(patience=settings.patience, mode=MONITORS[settings.monitor])
+            callbacks.append(EarlyStopping(settings.monitor, check_finite=False, **how))  # NaN is not better
+        callbacks.append(keeper)
+        if folder is not None:
+            where = dict(dirpath=folder, filename=Path(CHECKPOINT).stem, enable_version_counter=False)
+            callbacks.append(ModelCheckpoint(**where, save_on_train_epoch_end=True))
+        return lightning.Trainer(
+            **{"devices": 1, "logger": False, "enable_model_summary": False} | options,
+            num_sanity_val_steps=0,
+            max_epochs=settings.max_epochs, callbacks=callbacks, precision=precision_of(settings, options),
+            enable_checkpointing=True, enable_progress_bar=False, plugins=[SafeCheckpoints()],
+            default_root_dir=folder, **clipping,
+        )  # fmt: skip
+    except (AttributeError, ImportError, RuntimeError, TypeError, ValueError) as error:
+        # what a value of the wrong kind meets first
+        told = options if max_time is None else options | {"max_time": max_time}
+        raise GlacierlabError(
+            f"Lightning cannot train with {told}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def precision_of(settings, options):

@@ -64,7 +64,9 @@ class Keeper(Checkpoint):
         row = {name: value.item() for name, value in trainer.callback_metrics.items()}
         row |= {"epoch": trainer.current_epoch, "lr": self.lr, "seconds": perf_counter() - self.started}
         self.history.append({name: row[name] for name in COLUMNS if name in row})
-        self.last, self.stopped = weights_of(task.model), bool(trainer.should_stop)
+        early = trainer.early_stopping_callback
+        self.stopped = early is not None and early.wait_count >= early.patience  # and not for lack of time
+        self.last = weights_of(task.model)
         better = self.is_better(row[self.monitor])
         if better:
             self.best, self.best_epoch = self.last, row["epoch"]

@@ -189,6 +189,8 @@ def structure(logits, target, *, kernel=31, gain=5.0, smooth=1.0, legacy_mean_bc
     With several classes each is a mask of its own (of the softmax), the cross-entropy of a pixel weighs as in
     the mask of its class, and the IoU is the mean over classes: an assumption.
     """
+    if kernel % 2 != 1:
+        raise GlacierlabError(f"kernel={kernel!r}: give an odd number of pixels, so that it has a center.")
     p, y, known = probabilities(logits, target)
     weight = border_weights(y, known, kernel, gain)
     entropy = pixel_entropy(logits, target)

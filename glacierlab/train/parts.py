@@ -1,12 +1,15 @@
 """The two parts of a training: which patches they are, and whether they can be trusted."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from ..errors import GlacierlabError, ManifestError, warn
 from ..samples import PatchSet, audit
 from ..samples.cache import identity
+from ..samples.manifest import BUFFER
 
-VALIDATION = ("val", "validation")  # names of the part in a split
+NAMES = {"train": ("train",), "val": ("val", "validation")}  # of the parts in a split
 
 
 def parts_of(train, val):
@@ -14,11 +17,9 @@ def parts_of(train, val):
     for name, patches in (("train", train), ("val", val)):
         if not isinstance(patches, PatchSet) and (patches is not None or name == "train"):
             raise GlacierlabError(f"{name} is a {type(patches).__name__}: give a gl.samples.PatchSet.")
-    names = set(train.manifest["split"]) if "split" in train.manifest else set()
-    if "train" in names:
-        here = next((name for name in VALIDATION if name in names), None)
-        val = train.subset(here) if val is None and here else val
-        train = train.subset("train")
+    if val is None and "train" in (names := names_in(train)):
+        val = next((train.subset(name) for name in NAMES["val"] if name in names), None)
+    train, val = part_of(train, "train"), None if val is None else part_of(val, "val")
     for name, patches in (("train", train), ("val", val)):
         if patches is not None and not len(patches):
             raise GlacierlabError(
@@ -30,6 +31,33 @@ def parts_of(train, val):
             f"{list(val.features)} and {list(val.classes)}: cut both with the same layers and classes."
         )
     return train, val
+
+
+def names_in(patches):
+    """Names of the parts of a split; none where there is no split."""
+    return [name for name in patches.manifest.get("split", pd.Series()).unique() if name != BUFFER]
+
+
+def part_of(patches, what):
+    """The part "train" or "val" of patches; where there is one part or no split, all but the buffer.
+
+    Raises
+    ------
+    ManifestError
+        There are several parts and none of that name: which one is meant must not be guessed.
+    """
+    names = names_in(patches)
+    here = next((name for name in NAMES[what] if name in names), None)
+    if here is None and len(names) > 1:
+        raise ManifestError(
+            f"{what}: the parts of the split are {names}, and none is {what!r}: name one so, or give one, "
+            f"patches.subset({names[0]!r})."
+        )
+    if here is not None:
+        return patches.subset(here)
+    if BUFFER not in patches.manifest.get("split", pd.Series()).values:
+        return patches
+    return replace(patches, manifest=patches.manifest[patches.manifest["split"] != BUFFER])
 
 
 def require_parts(train, val):

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from .. import __version__
+from ..errors import GlacierlabError
 from ..models.card import Card
 from ..models.file import save_model
 from ..models.segmenter import Segmenter
@@ -28,7 +29,9 @@ class Training:
     history : pandas.DataFrame
         One row an epoch: epoch (from 0), train_loss, lr, seconds, and, where there is validation, val_loss,
         val_accuracy, val_miou (mean over the classes that are there or found), val_iou (the same without the
-        first class), val_dice (soft, mean over patches).
+        first class), val_dice (soft, mean over patches). In the words of `gl.evaluate`, whose `scores` have a
+        row a class and a row "mean": val_miou is `iou` of the mean, not its `miou`, which with two classes
+        are the same; val_iou is the mean of the classes' `iou` but the first's.
     best, last : pathlib.Path or None
         Model files in `out`.
     best_epoch : int
@@ -79,6 +82,8 @@ def write_best(model, card, keeper):
 
 def finish(model, keeper, card):
     """Write the last and the best, and give the best."""
+    if not keeper.history:
+        raise GlacierlabError("Training ended before its first epoch was done: give it more time or batches.")
     writes = keeper.folder is not None and rank_zero_only.rank == 0
     kinds = {LAST: (keeper.last, keeper.history[-1]["epoch"]), BEST: (keeper.best, keeper.best_epoch)}
     for name, (weights, epoch) in kinds.items():

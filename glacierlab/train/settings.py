@@ -3,7 +3,9 @@
 import inspect
 from dataclasses import dataclass, fields
 from functools import partial
+from numbers import Real
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
@@ -154,11 +156,15 @@ def require_sense(settings):
     """GlacierlabError where a value is of the wrong kind; losses and the like are made once to see that."""
     for key in ("max_epochs", "batch_size", "max_pixels"):
         require_number(settings, key, whole=True)
+    for key in ("class_weights", "deep_supervision"):
+        value = getattr(settings, key)
+        numbers = np.ndim(value) == 1 and all(isinstance(each, Real) for each in value)
+        if not numbers and value is not None and (key, type(value)) != ("class_weights", str):
+            raise GlacierlabError(f"{key}={value!r}: give a list of numbers.")
+    require_seed(settings.seed)
     for key in ("patience", "clip_norm", "clip_value", "explode"):
         if getattr(settings, key) is not None:
             require_number(settings, key, whole=key == "patience")
-    if not isinstance(settings.seed, int) or isinstance(settings.seed, bool) or settings.seed < 0:
-        raise GlacierlabError(f"seed={settings.seed!r}: give a whole number, 0 or more.")
     for key in SWITCHES:
         if not isinstance(getattr(settings, key), bool):
             raise GlacierlabError(f"{key}={getattr(settings, key)!r}: give True or False.")
@@ -173,6 +179,12 @@ def require_sense(settings):
         lookup(INITIALIZATIONS, settings.initialization, kind="initialization")
     settings.make_loss()
     settings.make_scheduler(settings.make_optimizer([nn.Parameter(torch.zeros(1))]))
+
+
+def require_seed(seed):
+    """GlacierlabError unless a seed is a whole number, 0 or more."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise GlacierlabError(f"seed={seed!r}: give a whole number, 0 or more.")
 
 
 def require_number(settings, key, whole):

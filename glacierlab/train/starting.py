@@ -6,11 +6,51 @@ import torch
 from torch import nn
 
 from ..errors import GlacierlabError, warn
+from ..models.card import REST
+from ..models.encoders import RGB
 from ..models.file import load_model, shapes_of
+from ..models.registry import build_model
 from ..models.segmenter import Segmenter
+from ..tables import PRESETS, lookup
 from .settings import INITIALIZATIONS
 
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+HERE_ALONE = ("encoder_weights", "features")  # options that say how weights start, and shape nothing
+
+
+def build_for(patches, name, classes=None, *, preset=None, **options):
+    """A model by name for patches, with fresh weights or a pretrained encoder.
+
+    Parameters
+    ----------
+    patches : PatchSet
+        Pretrained weights for red, green and blue go to their features of these names; where they have none
+        of the three, the weights are spread over all features.
+    name : str
+        A key of `gl.models.MODELS`.
+    classes : int, optional
+        How many logits; default as many as the patches have classes.
+    preset : str, optional
+        A row of `tables.PRESETS`: where the model is its own, its options for the model are the default.
+    **options
+        Of the architecture.
+
+    Returns
+    -------
+    Segmenter
+
+    Raises
+    ------
+    UnknownNameError, GlacierlabError
+        As of `gl.models.build_model`.
+    """
+    row = None if preset is None else lookup(PRESETS, preset, kind="preset")
+    if row is not None and row.model == name:
+        options = row.model_options | options
+    if options.get("encoder_weights") is not None and set(RGB) & set(patches.features):
+        options = {"features": list(patches.features)} | options
+    classes = len(patches.classes) if classes is None else classes
+    return build_model(name, len(patches.features), classes, **options)
 
 
 def require_model(model, patches):
@@ -30,6 +70,11 @@ def require_model(model, patches):
             f"One logit tells one class from the rest, the patches know {list(patches.classes)}: build the "
             f"model with classes={count}, or merge them with classes=[rest, class] of PatchSet.from_scenes."
         )
+    if model.classes == 1 and patches.classes[0] != REST:
+        raise GlacierlabError(
+            f"One logit tells one class from the rest, which is called {REST!r}, and the patches tell "
+            f"{list(patches.classes)} apart: build the model with classes=2."
+        )
     if model.classes > 1 and model.classes != count:
         raise GlacierlabError(
             f"The model has {model.classes} classes, the patches {count}: {list(patches.classes)}. Build it "
@@ -43,7 +88,19 @@ def logits_of(model, patches):
 
 
 def initialize(model, name):
-    """Weights of convolutions and dense layers by a rule, biases 0 (which Chen et al. 2022 do not state)."""
+    """Weights of convolutions and dense layers by a rule, biases 0 (which Chen et al. 2022 do not state).
+
+    Raises
+    ------
+    GlacierlabError
+        It would undo what the model has learned.
+    """
+    if model.card is not None or model.options.get("encoder_weights") is not None:
+        learned = "is trained already" if model.card is not None else "has a pretrained encoder"
+        raise GlacierlabError(
+            f"The model {learned}, and initialization={name!r} would overwrite its weights: give "
+            "initialization=False to go on from them, or build the model anew."
+        )
     for module in model.modules():
         if isinstance(module, WEIGHTED):
             INITIALIZATIONS[name](module.weight)
@@ -94,7 +151,7 @@ def require_same(model, source, path):
     differs = {
         key: (plain(source.options.get(key)), plain(model.options.get(key)))
         for key in sorted(source.options.keys() | model.options.keys())
-        if key != "encoder_weights" and plain(source.options.get(key)) != plain(model.options.get(key))
+        if key not in HERE_ALONE and plain(source.options.get(key)) != plain(model.options.get(key))
     }
     if differs:
         told = ", ".join(f"{key}={theirs!r} (the model: {mine!r})" for key, (theirs, mine) in differs.items())
@@ -109,7 +166,7 @@ def shapes_with(model, in_channels=0, classes=0):
         name=model.name,
         in_channels=model.in_channels + in_channels,
         classes=model.classes + classes,
-        options=model.options,
+        options={key: value for key, value in model.options.items() if key not in HERE_ALONE},
     )
     return {name: each.shape for name, each in shapes_of(about).state_dict().items()}
 
@@ -136,6 +193,8 @@ def freeze_layers(model, prefixes):
     GlacierlabError
         No parameter begins with a prefix, or none is left to learn.
     """
+    if isinstance(prefixes, str):
+        raise GlacierlabError(f"freeze={prefixes!r}: give a list of beginnings, freeze=[{prefixes!r}].")
     for prefix in prefixes:
         names = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
         if not names:

@@ -11,7 +11,8 @@ class Tally:
 
     def __init__(self, classes, device):
         self.confusion = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-        self.sums = torch.zeros(4, dtype=torch.float64, device=device if device.type != "mps" else "cpu")
+        precise = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no more
+        self.sums = torch.zeros(4, dtype=precise, device=device)
 
     def add_loss(self, loss, count):
         """A loss, the mean of `count` samples."""

@@ -47,6 +47,8 @@ class Task(lightning.LightningModule):
 
     def on_validation_epoch_end(self):
         scores = self.val_tally.scores(self.trainer.strategy.reduce)
+        if not math.isfinite(scores["loss"]):  # before the epoch may count as the best
+            raise Diverged(f"the loss of validation was {scores['loss']:g} in epoch {self.current_epoch}")
         self.log_dict({f"val_{name}": value for name, value in scores.items()})
 
     def on_train_epoch_end(self):
@@ -80,7 +82,10 @@ class Task(lightning.LightningModule):
         return self.loader
 
     def val_dataloader(self):
-        return val_loader(self.patches[1], self.settings, self.num_workers) if self.patches[1] else []
+        if not self.patches[1]:
+            return []
+        where = dict(rank=self.trainer.global_rank, devices=self.trainer.world_size)
+        return val_loader(self.patches[1], self.settings, self.num_workers, **where)
 
     def on_train_epoch_start(self):
         """Dropout depends on seed and epoch alone, and so does the order of patches."""
