@@ -8,7 +8,7 @@ from trained import BANDS, learnable, narrow
 
 import glacierlab as gl
 from glacierlab.errors import GlacierlabError, ManifestError
-from glacierlab.models import build_model
+from glacierlab.models import build_model, save_model
 from glacierlab.train import build_for, config, fit, starting
 
 QUICK = dict(max_epochs=1, batch_size=8, progress=False)
@@ -159,3 +159,23 @@ def test_what_lightning_cannot_do_is_told(patches, given, told):
 def test_the_card_tells_lightnings_arguments(patches):
     model = fit(narrow(), patches, limit_train_batches=1, max_time={"minutes": 5}, **QUICK).model
     assert model.card.training["trainer"] == {"limit_train_batches": 1, "max_time": {"minutes": 5}}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("fcn32s", {"widths": [4, 4, 4, 4, 4], "hidden": 8}), ("unet", {"widths": [4, 8]})]
+)
+def test_classes_and_channels_in_another_order_mean_the_same(patches, tmp_path, name, options):
+    """A kernel of FCN-32s has the classes in two dimensions, and both must turn."""
+    torch.manual_seed(3)
+    source = build_model(name, 3, 3, **options).eval()
+    here, there = ("red", "nir", "swir16"), ("swir16", "red", "nir")
+    path = tmp_path / "source.safetensors"
+    save_model(source, path, features=here, classes=("background", "clean_ice", "glacial_lake"))
+    turned = replace(patches, features=there, classes=("background", "glacial_lake", "clean_ice"))
+    model = build_model(name, 3, 3, **options).eval()
+    starting.start_from(model, path, turned)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, found = source(image)[:, [0, 2, 1]], model(image[:, [2, 0, 1]])
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(expected, source(image))

@@ -132,13 +132,9 @@ def start_from(model, path, patches):
     given = source.state_dict()
     with torch.no_grad():
         for name, mine in model.state_dict(keep_vars=True).items():
-            theirs = given[name].to(mine.device)
-            if wide[name] != mine.shape:
-                copy_slices(mine, theirs, 1 if mine.dim() > 1 else 0, channels)
-            elif many[name] != mine.shape:
-                copy_slices(mine, theirs, 0, rows)
-            else:
-                mine.copy_(theirs)
+            pairs = dict.fromkeys(differing(mine.shape, wide[name]), channels)
+            pairs |= dict.fromkeys(differing(mine.shape, many[name]), rows)
+            copy_by_name(mine, given[name].to(mine.device), pairs)
 
 
 def require_same(model, source, path):
@@ -177,12 +173,27 @@ def matched(names, others):
     return [(place, at[name]) for place, name in enumerate(names) if name in at]
 
 
-def copy_slices(mine, theirs, dim, pairs):
-    """Copy slices along a dimension, unless the other dimensions differ."""
-    sizes = [[size for d, size in enumerate(each.shape) if d != dim] for each in (mine, theirs)]
-    if sizes[0] == sizes[1]:
-        for to, start in pairs:
-            mine.select(dim, to).copy_(theirs.select(dim, start))
+def differing(shape, other):
+    """Dimensions in which two shapes differ."""
+    return [dim for dim, sizes in enumerate(zip(shape, other, strict=True)) if len(set(sizes)) > 1]
+
+
+def copy_by_name(mine, theirs, pairs):
+    """Copy a tensor; along dimensions in `pairs`, only [(place, place among theirs)] of the same names."""
+    fixed = [dim for dim in range(mine.dim()) if dim not in pairs]
+    if any(mine.shape[dim] != theirs.shape[dim] for dim in fixed):
+        return
+    if not pairs:
+        mine.copy_(theirs)
+        return
+    along = [pairs.get(dim, [(k, k) for k in range(size)]) for dim, size in enumerate(mine.shape)]
+    to, start = (
+        torch.meshgrid(
+            *(torch.tensor([pair[side] for pair in each], dtype=torch.long) for each in along), indexing="ij"
+        )
+        for side in (0, 1)
+    )
+    mine[to] = theirs[start]
 
 
 def freeze_layers(model, prefixes):
