@@ -12,8 +12,8 @@ def replaced(page, tables):
     """The page with its tables made anew."""
     for name, table in tables.items():
         text = table if isinstance(table, str) else markdown(table)
-        pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-        page, count = re.subn(pattern, lambda m, text=text: m[1] + text + m[2], page, flags=re.DOTALL)
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        page, count = re.subn(pattern, lambda m, text=text: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
         assert count == 1, name
         print(f"\n{name}\n{text}")
     return page
