@@ -41,6 +41,7 @@ def run(notebook, folder, **environment):
     """Execute in an empty folder, without a way out; a cell that fails unannounced fails the test."""
     offline = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     offline |= {"NO_PROXY": "", "HF_HUB_OFFLINE": "1"}
+    offline |= {"OMP_NUM_THREADS": "1"}  # on a busy machine several threads of torch wait for each other
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
     client.execute(env=os.environ | offline | environment)
     return notebook
