@@ -13,11 +13,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:Proactor event loop:RuntimeWarni
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
-LONG = "04"  # from here on lessons train networks: the real scene is for the slow run
 MOST_CELLS = 17  # about fifteen cells of code beside the exercises
 NOWHERE = "http://127.0.0.1:9"  # a proxy that answers nothing
 
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+def lessons_slow_from(number):
+    """Every lesson; those from a number on, which train networks for a minute, in the slow run."""
+    cases = [pytest.param(p, marks=[pytest.mark.slow] * (p.name >= number), id=p.stem) for p in LESSONS]
+    return pytest.mark.parametrize("path", cases)
 
 
 def read(path):
@@ -107,7 +112,7 @@ def test_a_lesson_is_committed_without_outputs(path):
 # ---- running
 
 
-@every_lesson
+@lessons_slow_from("05")
 def test_a_lesson_runs_hints_at_first_and_accepts_its_solutions(path, tmp_path):
     notebook = read(path)
     for exercise, solution in zip(tagged(notebook, "exercise"), tagged(notebook, "solution"), strict=True):
@@ -120,10 +125,7 @@ def test_a_lesson_runs_hints_at_first_and_accepts_its_solutions(path, tmp_path):
         assert cell.outputs[-1]["output_type"] == "error"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=[pytest.mark.slow] * (p.name >= LONG), id=p.stem) for p in LESSONS],
-)
+@lessons_slow_from("04")
 def test_a_lesson_runs_on_the_real_scene(path, data, tmp_path):
     notebook = read(path)
     (parameters,) = tagged(notebook, "parameters")
