@@ -8,6 +8,8 @@ from hypothesis import settings
 
 import glacierlab as gl
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of torch wait for each other on a busy machine
+
 settings.register_profile("suite", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("suite")
 
