@@ -20,7 +20,7 @@ every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.st
 
 
 def lessons_slow_from(number):
-    """Every lesson; those from a number on, which train networks for a minute, in the slow run."""
+    """Every lesson; those from a number on, which take long, in the slow run."""
     cases = [pytest.param(p, marks=[pytest.mark.slow] * (p.name >= number), id=p.stem) for p in LESSONS]
     return pytest.mark.parametrize("path", cases)
 
@@ -125,7 +125,7 @@ def test_a_lesson_runs_hints_at_first_and_accepts_its_solutions(path, tmp_path):
         assert cell.outputs[-1]["output_type"] == "error"
 
 
-@lessons_slow_from("04")
+@lessons_slow_from("03")
 def test_a_lesson_runs_on_the_real_scene(path, data, tmp_path):
     notebook = read(path)
     (parameters,) = tagged(notebook, "parameters")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 
 import geopandas as gpd
 import numpy as np
@@ -168,9 +169,12 @@ def fingerprint_of(source, grid, size, counted):
     """What tells a scene with its labels from others: its first feature, and all in some labeled windows."""
     labeled = np.flatnonzero(counted.counts.sum(axis=1))
     some = labeled[np.linspace(0, len(labeled) - 1, min(LOOKS, len(labeled))).astype(int)]
-    digest = hashlib.blake2b(digest_size=16)
+    digest, read = hashlib.blake2b(digest_size=16), source.image.read
+    if math.prod(grid.shape) <= LOOKS * size**2:  # a small scene is read once
+        whole = read(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
+        read = lambda rows, columns: np.ascontiguousarray(whole[:, rows, columns])  # noqa: E731
     for row, col in zip(counted.rows[some].tolist(), counted.cols[some].tolist(), strict=True):
-        digest.update(source.image.read(slice(row, row + size), slice(col, col + size)))
+        digest.update(read(slice(row, row + size), slice(col, col + size)))
     return {
         "place": [*grid.affine[:6], *grid.shape],
         "image": [counted.image, digest.hexdigest()],

@@ -53,6 +53,12 @@ def swiss_snow(folder=None, layers=None, *, mini=False, size=64, **options):
     ----------
     github.com/lgeibel/snowicesen (GPL-3); Copernicus Sentinel-2 data.
     """
+    scenes, labels, glaciers = swiss_chips(folder, mini=mini)
+    return PatchSet.from_scenes(scenes, labels, layers, **{"size": size, "glaciers": glaciers} | options)
+
+
+def swiss_chips(folder=None, *, mini=False):
+    """The chips of `swiss_snow` whole: scenes, class maps and glacier ids, three dicts by name."""
     folder = Path(folder or Path(os.environ.get("GLACIERLAB_DATA", ".")) / "swiss_snow").expanduser()
     if not (folder / "manifest.csv").is_file() or not (folder / "chips").is_dir():
         raise SampleError(
@@ -66,9 +72,7 @@ def swiss_snow(folder=None, layers=None, *, mini=False, size=64, **options):
         label = open_map(folder / "chips" / f"{chip}_label.tif", chunks=1024).assign_attrs(SNOW)
         scene = open_scene(folder / "chips" / f"{chip}.tif", **HOW)
         scenes[chip], labels[chip] = scene.where(label != NOT_OBSERVED), label
-    glaciers = dict(zip(table["chip"], table["gid"], strict=True))
-    options = {"layers": layers, "size": size, "glaciers": glaciers} | options
-    return PatchSet.from_scenes(scenes, labels, **options)
+    return scenes, labels, dict(zip(table["chip"], table["gid"], strict=True))
 
 
 def athabasca(layers=None, *, background=False, size=64, **options):

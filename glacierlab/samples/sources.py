@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import dask
 import numpy as np
 import shapely
 import xarray as xr
@@ -28,11 +29,10 @@ class Image:
             stack = self.variables[0]
             values = np.ascontiguousarray(stack[:, rows, columns].values, dtype=np.float32)
             return values if values.flags.owndata and stack.chunks is None else values.copy()  # dask may lend
-        shape = (len(self.variables), rows.stop - rows.start, columns.stop - columns.start)
-        values = np.empty(shape, np.float32)
-        for band, variable in zip(values, self.variables, strict=True):
-            band[...] = variable[rows, columns].values
-        return values
+        bands = dask.compute(
+            *(variable[rows, columns].data for variable in self.variables)
+        )  # one graph for all
+        return np.stack([np.asarray(band, dtype=np.float32) for band in bands])
 
     def observed(self, rows, columns):
         """Where the telling feature has a value, and its values; all features would cost a whole reading."""

@@ -12,7 +12,8 @@ from ..io.inventory import open_inventory
 from ..io.maps import open_map
 from ..io.scene import open_scene
 from ..models.registry import MODELS
-from ..samples import PatchSet, split, swiss_snow
+from ..samples import PatchSet, split
+from ..samples.real import swiss_chips
 from ..synthetic import synthetic_world
 from ..tables import PRESETS, lookup
 from .fitting import fit, require_arguments
@@ -201,9 +202,10 @@ def of_scenes(*, scenes, split, layers=None, **cuts):
     return cut(opened, labels, layers, split, glaciers=glaciers, regions=regions, **cuts)
 
 
-def of_swiss_snow(*, split, folder=None, mini=False, layers=None, **cuts):
+def of_swiss_snow(*, split, folder=None, mini=False, layers=("blue", "nir08", "nir"), **cuts):
     """The Swiss snow set, by default split by glacier, so that no glacier is in two parts."""
-    return swiss_snow(folder, layers, mini=mini, **cuts).split(**{"by": "glacier"} | split)
+    scenes, labels, glaciers = swiss_chips(folder, mini=mini)
+    return cut(scenes, labels, layers, {"by": "glacier"} | split, **{"size": 64, "glaciers": glaciers} | cuts)
 
 
 KINDS = {"worlds": of_worlds, "swiss_snow": of_swiss_snow, "scenes": of_scenes}
