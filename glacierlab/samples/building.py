@@ -172,7 +172,7 @@ def fingerprint_of(source, grid, size, counted):
     digest, read = hashlib.blake2b(digest_size=16), source.image.read
     if math.prod(grid.shape) <= LOOKS * size**2:  # a small scene is read once
         whole = read(slice(0, grid.shape[0]), slice(0, grid.shape[1]))
-        read = lambda rows, columns: np.ascontiguousarray(whole[:, rows, columns])  # noqa: E731
+        read = lambda rows, columns: np.ascontiguousarray(whole[:, rows, columns])
     for row, col in zip(counted.rows[some].tolist(), counted.cols[some].tolist(), strict=True):
         digest.update(read(slice(row, row + size), slice(col, col + size)))
     return {
