@@ -195,7 +195,7 @@ def test_weights_from_elsewhere_are_never_read(good, path, tmp_path):
         "encoder_name": "tu-resnet10t",
         "checkpoint_path": str(tmp_path / "other.pth"),
     }
-    refused(forged(good, path, network(name="smp", options=options)), "would make timm read files")
+    refused(forged(good, path, network(name="smp", options=options)), "does not fit its network")
     assert not (tmp_path / "ran").exists()
 
 

@@ -22,8 +22,6 @@ OURS = (
     "aux_params",
     "kwargs",
 )
-READS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
-# options with which timm would read files (some of them pickled) that a model file must not be able to name
 
 
 def unet_resnet18(in_channels, classes, *, encoder_name="resnet18", encoder_weights=None, features=None):
@@ -138,11 +136,6 @@ def from_smp(architecture, in_channels, classes, encoder_name, encoder_weights, 
     kind = lookup(smp.MODEL_ARCHITECTURES_MAPPING, str(architecture).lower(), kind="architecture of smp")
     takes = {key: None for key in inspect.signature(kind.__init__).parameters if key not in OURS}
     for option in options:
-        if option in READS:
-            raise GlacierlabError(
-                f"{option}={options[option]!r} would make timm read files: leave it out, and give "
-                "encoder_weights= for pretrained weights."
-            )
         if option in OURS or not str(encoder_name).startswith("tu-"):
             lookup(takes, option, kind=f"option of {kind.__name__}")
 
