@@ -54,12 +54,12 @@ def threshold_of(scenes, labels):
 
 def scored(model, scenes, labels, names, threshold):
     """A row a chip that holds both classes: mean IoU of each way."""
-    rows = {}
+    rows, recipe = {}, gl.Recipe.from_json(model.card.recipe)
     for name in tqdm(names, desc="whole chips"):
         label, known = class_map(labels[name])
         if len(np.unique(label[known])) < 2:
             continue
-        stack = model.card.recipe.apply(scenes[name]).fillna(0).to_numpy().astype(np.float32)
+        stack = recipe.apply(scenes[name]).fillna(0).to_numpy().astype(np.float32)
         probability = model.probabilities(torch.from_numpy(stack[None]))[0].numpy()
         nir = scenes[name]["nir"].to_numpy()
         ways = {

@@ -16,7 +16,7 @@ from glacierlab.errors import DataWarning, GlacierlabError
 from glacierlab.models import load_model
 from glacierlab.tables import PRESETS
 from glacierlab.train import fit, keeping
-from glacierlab.train.batches import Order, Samples
+from glacierlab.train.batches import Order, Samples, augmentation_of
 from glacierlab.train.settings import Settings, settle
 
 QUICK = dict(max_epochs=2, batch_size=8, progress=False)
@@ -326,3 +326,19 @@ def test_frozen_layers_do_not_move(patches):
     assert any(not torch.equal(each, before[name]) for name, each in model.state_dict().items())
     with pytest.raises(GlacierlabError, match=r"begins with 'network\.none'\. There are network"):
         fit(model, patches, freeze=["network.none"], **QUICK)
+
+
+def test_augmentation_by_its_options_knows_the_recipe_of_the_patches():
+    scene = gl.synthetic_scene(seed=1, shape=(64, 64))
+    recipe = gl.Recipe(["red", "nir"]).fit(scene)
+    bands, labels = {"one": scene.drop_vars("truth")}, {"one": scene["truth"]}
+    made = gl.samples.PatchSet.from_scenes(bands, labels, recipe, size=32)
+    found = augmentation_of(made, settings_of(), {"gain": 0.3, "moves": ["identity"]})
+    image, label = made[0]
+    expected = gl.samples.Augmentation.for_recipe(recipe, gain=0.3, moves=["identity"])
+    np.testing.assert_array_equal(found(image, label, 7)[0], expected(image, label, 7)[0])
+    alone = augmentation_of(made.select(["nir"]), settings_of(), {"gain": 0.3, "moves": ["identity"]})
+    darker = alone(image[1:], label, 7)[0]
+    mean, scale = (getattr(recipe.fitted.normalizer, name)["nir"] for name in ("mean", "scale"))
+    before, after = image[1] * scale + mean, darker[0] * scale + mean  # reflectance
+    np.testing.assert_allclose(after / before, (after / before).mean(), rtol=1e-4)

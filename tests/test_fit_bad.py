@@ -141,6 +141,7 @@ def test_no_patches_and_one_patch(patches):
         (dict(epochs=3), "Unknown argument of fit 'epochs'. Did you mean 'max_epochs'"),
         (dict(plugins=[]), "Unknown argument of fit 'plugins'"),
         (dict(augmentation="all"), "give a gl.samples.Augmentation"),
+        (dict(augmentation={"gian": 0.1}), "option of augmentation 'gian'. Did you mean 'gain'"),
         (dict(augmentation=Augmentation(["red"])), r"for \['red'\], the patches have"),
     ],
 )

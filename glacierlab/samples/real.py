@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import SampleError
+from ..errors import SampleError, warn
 from ..io.maps import open_map
 from ..io.samples import sample
 from ..io.scene import open_scene
@@ -22,8 +22,9 @@ def swiss_snow(folder=None, layers=None, *, mini=False, size=64, **options):
     Bands blue, nir08 and nir, no green and no SWIR; labels were drawn by hand. Off the glaciers, and under
     cloud, neither pixels nor labels were published: images are filled there and labels are 255. A chip is a
     scene and bears its glacier's id. Chips have 78 to 833 pixels a side, 10 m each, so patches are small by
-    default; what is left over at the right and lower border of a chip is not used. Each chip has its own
-    projection; the manifest is in an equal-area one around them all (see `crs` of `PatchSet.from_scenes`).
+    default; what is left over at the right and lower border of a chip is not used, nor are smaller chips.
+    Each chip has its own projection; the manifest is in an equal-area one around them all (see `crs` of
+    `PatchSet.from_scenes`).
 
     Parameters
     ----------
@@ -53,12 +54,12 @@ def swiss_snow(folder=None, layers=None, *, mini=False, size=64, **options):
     ----------
     github.com/lgeibel/snowicesen (GPL-3); Copernicus Sentinel-2 data.
     """
-    scenes, labels, glaciers = swiss_chips(folder, mini=mini)
+    scenes, labels, glaciers = swiss_chips(folder, mini=mini, least=size)
     return PatchSet.from_scenes(scenes, labels, layers, **{"size": size, "glaciers": glaciers} | options)
 
 
-def swiss_chips(folder=None, *, mini=False):
-    """The chips of `swiss_snow` whole: scenes, class maps and glacier ids, three dicts by name."""
+def swiss_chips(folder=None, *, mini=False, least=1):
+    """Whole chips of `swiss_snow` with `least` pixels a side: scenes, class maps and glacier ids by name."""
     folder = Path(folder or Path(os.environ.get("GLACIERLAB_DATA", ".")) / "swiss_snow").expanduser()
     if not (folder / "manifest.csv").is_file() or not (folder / "chips").is_dir():
         raise SampleError(
@@ -67,6 +68,10 @@ def swiss_chips(folder=None, *, mini=False):
         )
     table = pd.read_csv(folder / "manifest.csv", dtype={"chip": str, "gid": str, "date": str})
     table = table[table["mini"]] if mini else table
+    large = table[["h", "w"]].min(axis=1) >= least
+    if not large.all():
+        warn(f"{(~large).sum()} of {len(table)} chips are smaller than a patch of {least} pixels: left out.")
+        table = table[large]
     scenes, labels = {}, {}
     for chip in table["chip"]:
         label = open_map(folder / "chips" / f"{chip}_label.tif", chunks=1024).assign_attrs(SNOW)

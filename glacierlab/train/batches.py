@@ -1,13 +1,17 @@
 """Batches: their order depends on seed and epoch alone, and each is looked over before it trains anything."""
 
+from dataclasses import fields
+
 import numpy as np
 import torch
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..errors import GlacierlabError
+from ..features.recipe import Recipe
+from ..samples import Augmentation
 from ..samples.moves import move, sources_of
-from ..tables import NOT_OBSERVED
+from ..tables import NOT_OBSERVED, lookup
 
 
 class Samples(Dataset):
@@ -50,6 +54,29 @@ class Order(Sampler):
         rng, count = np.random.default_rng((self.seed, self.epoch)), len(self)
         chosen = rng.permutation(count) if self.weights is None else rng.choice(count, count, p=self.weights)
         return iter(chosen.tolist())
+
+
+def augmentation_of(patches, settings, given):
+    """What training patches become; None where they stay, or are copied."""
+    if isinstance(given, Augmentation):
+        return given
+    if isinstance(given, dict):
+        known = [each.name for each in fields(Augmentation) if each.name != "features"]
+        for option in given:
+            lookup(dict.fromkeys(known), option, kind="option of augmentation")
+        text = patches.origin.get("recipe")
+        recipe = Recipe.from_json(text) if text else None
+        if recipe is not None and tuple(recipe.features) == tuple(patches.features):
+            return Augmentation.for_recipe(recipe, **given)
+        normalizer = recipe.fitted.normalizer if recipe else None
+        return Augmentation(patches.features, **{"normalizer": normalizer} | given)
+    if given not in (None, False):
+        raise GlacierlabError(
+            f"augmentation={given!r}: give a gl.samples.Augmentation, its options as a dict, or False."
+        )
+    if settings.copies or settings.moves is None:
+        return None
+    return Augmentation(patches.features, moves=settings.moves)
 
 
 def train_loader(patches, settings, augmentation, num_workers):

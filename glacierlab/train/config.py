@@ -202,10 +202,10 @@ def of_scenes(*, scenes, split, layers=None, **cuts):
     return cut(opened, labels, layers, split, glaciers=glaciers, regions=regions, **cuts)
 
 
-def of_swiss_snow(*, split, folder=None, mini=False, layers=("blue", "nir08", "nir"), **cuts):
+def of_swiss_snow(*, split, folder=None, mini=False, layers=("blue", "nir08", "nir"), size=64, **cuts):
     """The Swiss snow set, by default split by glacier, so that no glacier is in two parts."""
-    scenes, labels, glaciers = swiss_chips(folder, mini=mini)
-    return cut(scenes, labels, layers, {"by": "glacier"} | split, **{"size": 64, "glaciers": glaciers} | cuts)
+    scenes, labels, glaciers = swiss_chips(folder, mini=mini, least=size)
+    return cut(scenes, labels, layers, {"by": "glacier"} | split, glaciers=glaciers, size=size, **cuts)
 
 
 KINDS = {"worlds": of_worlds, "swiss_snow": of_swiss_snow, "scenes": of_scenes}

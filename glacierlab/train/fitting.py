@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from ..errors import GlacierlabError, warn
 from ..models.header import read_header
-from ..samples import Augmentation
 from ..samples.cache import identity
 from ..tables import lookup
 from .baselines import learn_at_once
+from .batches import augmentation_of
 from .keeping import CHECKPOINT, Bar, Keeper, SafeCheckpoints, read_checkpoint, shown, weights_of
 from .parts import facts_of, parts_of, require_parts
 from .results import Training, card_of, finish, write_best
@@ -102,8 +102,9 @@ def fit(
         The score that says which epoch is the best, a column of the history.
     patience : int
         Epochs without a better one after which training stops.
-    augmentation : Augmentation or False
-        Instead of the preset's moves.
+    augmentation : Augmentation, dict or False
+        Instead of the preset's moves; a dict holds options of `gl.samples.Augmentation`, such as
+        {"gain": 0.3}, and takes what else it needs from the patches' recipe.
     balanced : bool
         Draw patches by `PatchSet.sampling_weights`, with replacement.
     init : path, optional
@@ -212,17 +213,6 @@ def require_arguments(given):
     ours = [name for name in inspect.signature(fit).parameters if name != "trainer"]
     for name in given:
         lookup(dict.fromkeys([*ours, *TRAINER]), name, kind="argument of fit")
-
-
-def augmentation_of(patches, settings, given):
-    """What training patches become; None where they stay, or are copied."""
-    if isinstance(given, Augmentation):
-        return given
-    if given not in (None, False):
-        raise GlacierlabError(f"augmentation={given!r}: give a gl.samples.Augmentation, or False for none.")
-    if settings.copies or settings.moves is None:
-        return None
-    return Augmentation(patches.features, moves=settings.moves)
 
 
 def start(model, patches, settings, init):
