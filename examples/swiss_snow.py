@@ -4,7 +4,8 @@
 
 As examples/train_swiss_snow.toml says. Beside the network: Otsu's threshold on near infrared, found anew for
 each chip; a threshold for all chips that the training chips settle; and "all snow". Scored is every labeled
-pixel of the chips that hold both classes, for where a chip holds one, no threshold can be found in it.
+pixel of the chips that hold both classes, for where a chip holds one, no threshold can be found in it: mean
+IoU of the two classes over all pixels together, and as a mean over chips, in which small chips count as much.
 """
 
 import argparse
@@ -23,16 +24,7 @@ from glacierlab.train.config import patches_of, read_config
 from glacierlab.train.starting import build_for
 
 HERE = Path(__file__).parent
-BOTH = ("bare_ice", "snow")
-SEED = 0
-
-
-def mean_iou(found, label, known):
-    """Mean IoU of bare ice and snow in one chip."""
-    found, label = found[known], label[known]
-    return np.mean(
-        [((found == k) & (label == k)).sum() / ((found == k) | (label == k)).sum() for k in (0, 1)]
-    )
+OTSU, SEED = "Otsu on NIR, per chip", 0
 
 
 def class_map(label):
@@ -49,12 +41,15 @@ def threshold_of(scenes, labels):
         pixels.append((scene["nir"].to_numpy()[known], label[known]))
     nir, label = map(np.concatenate, zip(*pixels, strict=True))
     steps = np.linspace(0.05, 1.0, 96)
-    return steps[np.argmax([mean_iou((nir > step).astype(int), label, ...) for step in steps])]
+    codes = [2 * label + (nir > step) for step in steps]
+    return steps[
+        np.argmax(iou_of(np.stack([np.bincount(code, minlength=4) for code in codes]).reshape(-1, 2, 2)))
+    ]
 
 
-def scored(model, scenes, labels, names, threshold):
-    """A row a chip that holds both classes: mean IoU of each way."""
-    rows, recipe = {}, gl.Recipe.from_json(model.card.recipe)
+def counted(model, scenes, labels, names, threshold):
+    """Pixels by [way, chip, actual, predicted] of chips that hold both classes; names of ways and chips."""
+    counts, chips, recipe = [], [], gl.Recipe.from_json(model.card.recipe)
     for name in tqdm(names, desc="whole chips"):
         label, known = class_map(labels[name])
         if len(np.unique(label[known])) < 2:
@@ -64,22 +59,43 @@ def scored(model, scenes, labels, names, threshold):
         nir = scenes[name]["nir"].to_numpy()
         ways = {
             model.name: probability.argmax(axis=0),
-            "Otsu on NIR, per chip": nir > threshold_otsu(nir[known]),
+            OTSU: nir > threshold_otsu(nir[known]),
             f"NIR > {threshold:.2f}, from training chips": nir > threshold,
             "all snow": np.ones_like(label),
         }
-        rows[name] = {way: mean_iou(np.asarray(found, int), label, known) for way, found in ways.items()}
-    return pd.DataFrame(rows).T.rename_axis("chip")
+        codes = [2 * label[known] + np.asarray(found, int)[known] for found in ways.values()]
+        counts.append([np.bincount(code, minlength=4).reshape(2, 2) for code in codes])
+        chips.append(name)
+    return np.swapaxes(counts, 0, 1), list(ways), chips
 
 
-def interval(values, glaciers, draws=2000):
-    """95 % interval of a mean over chips, glaciers drawn anew."""
-    rng, groups = np.random.default_rng(SEED), [each.to_numpy() for _, each in values.groupby(glaciers)]
-    means = [
-        np.concatenate([groups[k] for k in rng.integers(len(groups), size=len(groups))]).mean()
-        for _ in range(draws)
-    ]
-    return np.percentile(means, [2.5, 97.5])
+def iou_of(counts):
+    """Mean IoU of the two classes of confusion matrices (…, actual, predicted)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return (hits / (counts.sum(-1) + counts.sum(-2) - hits)).mean(-1)
+
+
+def pooled(counts):
+    """Of all pixels of the chips together: (way, chip, 2, 2) → (way,)."""
+    return iou_of(counts.sum(axis=1))
+
+
+def by_chip(counts):
+    """Mean over the chips: (way, chip, 2, 2) → (way,)."""
+    return iou_of(counts).mean(axis=1)
+
+
+def draws_of(counts, glaciers, score, draws=2000):
+    """(draw, way) scores, glaciers drawn anew with all of their chips, the same for all ways."""
+    rng, codes = np.random.default_rng(SEED), pd.factorize(np.array(glaciers))[0]
+    places = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+    drawn = rng.integers(len(places), size=(draws, len(places)))
+    return np.stack([score(counts[:, np.concatenate([places[k] for k in row])]) for row in drawn])
+
+
+def with_interval(value, drawn):
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main():
@@ -100,17 +116,19 @@ def main():
     part = patches.manifest.groupby("scene")["split"].agg(set)
     train, test = ([name for name, parts in part.items() if parts == {each}] for each in ("train", "test"))
     threshold = threshold_of({name: scenes[name] for name in train}, labels)
-    table = scored(model, scenes, labels, test, threshold)
+    counts, ways, chips = counted(model, scenes, labels, test, threshold)
+    table = pd.DataFrame(iou_of(counts).T, index=pd.Index(chips, name="chip"), columns=ways)
     table.to_csv(Path(told["out"]) / "chips.csv", float_format="%.4f")
-    of = pd.Series(glaciers)[table.index]
-    print(f"\n{len(table)} whole chips of {of.nunique()} glaciers, mean IoU of bare ice and snow:")
-    for way, values in table.items():
-        low, high = interval(values, of)
-        print(f"{way:40} {values.mean():.3f} [{low:.3f}, {high:.3f}]")
-    gain = table[model.name] - table["Otsu on NIR, per chip"]
-    low, high = interval(gain, of)
-    share = (gain > 0).mean()
-    print(f"{'ahead of Otsu by':40} {gain.mean():.3f} [{low:.3f}, {high:.3f}], in {share:.0%} of chips")
+    of = [glaciers[name] for name in chips]
+    rows, ahead = {}, {}
+    for what, score in (("all pixels", pooled), ("mean of chips", by_chip)):
+        values, drawn = score(counts), draws_of(counts, of, score)
+        rows[what] = [with_interval(value, each) for value, each in zip(values, drawn.T, strict=True)]
+        other = ways.index(OTSU)
+        ahead[what] = with_interval(values[0] - values[other], drawn[:, 0] - drawn[:, other])
+    print(f"\n{len(chips)} whole chips of {len(set(of))} glaciers, mean IoU of bare ice and snow [95 %]:")
+    print(pd.DataFrame(rows, index=ways).to_string())
+    print("ahead of Otsu by", *(f"{what}: {value}" for what, value in ahead.items()), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def kinds(network, kind):
         ("cryonet", 3, {}, 70_117_576),
         ("cryonet", 24, {}, 70_183_432),
         ("cryonet", 3, {"attention": None}, 67_977_873),
+        # 16 maps instead of a class: 15 (16 x 9 + 1); two 3 x 3 to 32 with norms; 48 to 32; 1 x 1
+        ("cryonet", 3, {"full_resolution": 32}, 70_117_576 + 2_175 + 10_208 + 13_888 + 33),
     ],
 )
 def test_parameters_are_as_many_as_counted(name, in_channels, options, expected):
@@ -83,6 +85,26 @@ def test_they_are_what_their_papers_name():
     bands = {"unet_resnet18": 4, "pspnet": 6, "pan": 6, "manet": 6, "segformer": 7}
     names = {of_shapes(name, number, 1).name for name, number in bands.items()}
     assert names == {"u-resnet18", "psp-resnet50", "pan-resnet50", "manet-resnet34", "segformer-mit_b2"}
+
+
+def test_cryonet_from_full_resolution_tells_single_pixels_apart():
+    """One pixel of every second row and column, in each of four phases, is found to the pixel."""
+    options = dict(encoder_name="resnet18", decoder_channels=(16,) * 5)
+    torch.manual_seed(0)
+    image, label = torch.zeros(4, 1, 64, 64), torch.zeros(4, 64, 64, dtype=torch.long)
+    for number in range(4):  # the four phases, which a mean over 2 x 2 cannot tell
+        image[number, 0, number // 2 :: 2, number % 2 :: 2] = 1
+        label[number, number // 2 :: 2, number % 2 :: 2] = 1
+    model = build_model("cryonet", 1, 2, full_resolution=8, **options).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(image), label)
+        loss.backward()
+        optimizer.step()
+    assert (model(image).argmax(dim=1) == label).float().mean() > 0.99
+    assert all(each.grad is not None for each in model.parameters() if each.requires_grad)
+    assert model.eval()(torch.zeros(1, 1, 37, 90)).shape == (1, 2, 37, 90)
 
 
 # ---- a batch of one
@@ -205,6 +227,7 @@ def test_unknown_names_are_told_with_near_ones(name, options, message):
     [
         ("cryonet", {"encoder_name": "mit_b0"}, "cannot build UnetPlusPlus on 'mit_b0'"),
         ("cryonet", {"decoder_channels": [64, 32, 16, 8, 8]}, "16 or more"),
+        ("cryonet", {"full_resolution": 1.5}, "full_resolution="),
         ("smp", {"decoder_channels": [8, 8]}, "cannot build Unet .*decoder_channels"),
         ("unet_resnet18", {"features": ["red", "green"]}, "give 4 different names"),
         ("unet_resnet18", {"features": ["red", "nir", "nir", "blue"]}, "give 4 different names"),

@@ -76,23 +76,6 @@ def segformer(in_channels, classes, *, encoder_name="mit_b2", encoder_weights=No
     return from_smp("segformer", in_channels, classes, encoder_name, encoder_weights, features)
 
 
-def cryonet(
-    in_channels, classes, *, encoder_name="resnet101", encoder_weights=None, features=None, attention="scse",
-    decoder_channels=(256, 128, 64, 32, 16),
-):  # fmt: skip
-    """CryoNet (Barzegar, Bolch, Kuehtreiber, Ullo, arXiv:2605.21527): nested skips on ResNet-101, with scSE.
-
-    The abstract names these; that they meet as in smp's U-Net++ is an assumption, and so are the widths of
-    the decoder. `attention=None` leaves scSE out.
-    """
-    if attention is not None and min(decoder_channels) < 16:
-        raise GlacierlabError(
-            f"decoder_channels={decoder_channels}: give 16 or more each, which scSE narrows to 1."
-        )
-    options = dict(decoder_attention_type=attention, decoder_channels=tuple(decoder_channels))
-    return from_smp("unetplusplus", in_channels, classes, encoder_name, encoder_weights, features, **options)
-
-
 def any_of_smp(
     in_channels, classes, *, architecture="unet", encoder_name="resnet34", encoder_weights=None,
     features=None, **options,

@@ -7,6 +7,7 @@ from functools import partial
 from ..errors import GlacierlabError
 from ..tables import lookup
 from .attention_deeplabv3plus import AttentionDeepLabV3Plus
+from .cryonet import cryonet
 from .encoders import first_line
 from .fcn32s import FCN32s, fcn32s_resnet50
 from .forest import RandomForest
@@ -14,7 +15,7 @@ from .glaciernet import GlacierNet
 from .landsnet import LandsNet
 from .lanet import LANet
 from .ra_ds_unet import RADSUNet
-from .ready_made import any_of_smp, cryonet, deeplabv3plus, manet, pan, pspnet, segformer, unet_resnet18
+from .ready_made import any_of_smp, deeplabv3plus, manet, pan, pspnet, segformer, unet_resnet18
 from .saunet import SaUNet
 from .segmenter import Segmenter
 from .thresholds import band_ratio, single_band
