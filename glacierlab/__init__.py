@@ -26,6 +26,7 @@ _WHERE = {  # public name → the module that holds it
     "open_inventory": "io.inventory",
     "open_map": "io.maps",
     "open_scene": "io.scene",
+    "predict": "inference.prediction",
     "ratio": "features.indices",
     "sample": "io.samples",
     "save_model": "models.file",

@@ -1,0 +1,220 @@
+"""Large maps written as they are made, row of blocks by row of blocks, and taken up again after a kill."""
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask.array as da
+import filelock
+import numpy as np
+import rasterio.shutil
+import xarray as xr
+import zarr
+from tqdm import tqdm
+
+from ..errors import GlacierlabError, WriteError
+from ..io.bands import one_line
+from ..io.maps import open_map
+from ..io.write import FAILURES, whole_file, write_raster, write_text
+from .blocks import rows_of
+
+MANIFEST, ARRAYS = "manifest.json", "map.zarr"  # in the working folder
+JOB = "glacierlab_job"  # attribute of a finished map: what it was made of
+LOOKS = 8  # blocks whose values tell a scene from others
+
+
+def written(template, image, grid, models, manner, describe, path, progress):
+    """Make a map and write it; what is there of the same map already stays.
+
+    Parameters
+    ----------
+    template : xarray.Dataset
+        The map as it will be, lazy: its variables, coordinates and attributes.
+    image, grid, models, manner
+        Of `blocks.rows_of`.
+    describe : callable
+        `describe(values (L, y, x) of a row of blocks)` → {variable: array}.
+    path : path
+        Ends in `.zarr` or, for the class map alone, `.tif`.
+    progress : bool
+
+    Returns
+    -------
+    xarray.Dataset
+        The map, read lazily.
+
+    Raises
+    ------
+    GlacierlabError
+        Another job is at it, or the path holds something else.
+    WriteError
+        It cannot be written; the same call goes on from where it stopped.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".zarr", ".tif"):
+        raise GlacierlabError(
+            f"out={str(path)!r}: give a name that ends in .zarr, or in .tif for the class map."
+        )
+    if path.suffix.lower() == ".tif":
+        template = template[["class_map"]]
+    about = about_job(template, image, grid, models, manner)
+    with alone(path):
+        if path.exists():
+            require_same(path, about)
+            return opened(path)
+        unfinished = path.with_name(path.name + ".unfinished")
+        try:
+            first = begin(unfinished, template, grid, about)
+            fill(unfinished, template, image, grid, models, manner, describe, about, first, progress)
+            finish(unfinished, path, template)
+        except WriteError:
+            raise
+        except FAILURES as error:
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise WriteError(
+                f"{path} cannot be written ({reason}). The same call goes on from there."
+            ) from error
+    return opened(path)
+
+
+@contextmanager
+def alone(path):
+    """GlacierlabError where another job holds the output; the lock goes with its process, its file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise GlacierlabError(
+            f"{path} is being written by another job: wait for it, or choose another name."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def about_job(template, image, grid, models, manner):
+    """What tells the map from others, as JSON's types."""
+    digest = hashlib.blake2b(digest_size=16)
+    places = np.linspace(0, 1, LOOKS)
+    rows, columns = ((places * (side - 1)).astype(int) for side in image.shape[1:])
+    points = da.stack([image[:, y, x] for y in rows.tolist() for x in columns[:1].tolist()])
+    digest.update(np.ascontiguousarray(points.compute()))
+    for name in ("y", "x"):
+        digest.update(np.ascontiguousarray(template[name].values))
+    asked = {key: str(value) for key, value in template.attrs.items()}
+    return {
+        "scene": digest.hexdigest(), "model": models.key, "variables": list(template.data_vars),
+        "block": grid.block, "seed": manner.seed, "dropout": manner.dropout, "batch_size": manner.batch_size,
+        "precision": manner.precision, "device": manner.device, "attributes": asked,
+    }  # fmt: skip
+
+
+# ---- the working folder ----
+
+
+def begin(folder, template, grid, about):
+    """The first row of blocks that is not written; a new working folder where there is none."""
+    known = manifest_of(folder)
+    if known is not None:
+        require_about(folder, known["about"], about)
+        return known["rows"]
+    if folder.exists():
+        shutil.rmtree(folder)  # cut before its first row
+    sides = {"y": grid.block, "x": grid.block}
+    encoding = {
+        name: {"chunks": tuple(min(size, sides.get(dim, size)) for dim, size in variable.sizes.items())}
+        for name, variable in template.data_vars.items()
+    }
+    told = template.assign_attrs({JOB: json.dumps(about)})
+    told.to_zarr(
+        folder / ARRAYS,
+        compute=False,
+        encoding=encoding,
+        consolidated=False,
+        zarr_format=2,
+        safe_chunks=False,
+    )
+    note(folder, about, 0)
+    return 0
+
+
+def fill(folder, template, image, grid, models, manner, describe, about, first, progress):
+    """Write the rows of blocks that are missing, and note each when it is there."""
+    store = zarr.open_group(folder / ARRAYS, mode="r+")
+    rows, columns = grid.counts
+    quiet = None if progress else True  # None: a bar in terminals alone
+    with tqdm(
+        total=rows * columns, initial=first * columns, desc=folder.stem, unit="block", disable=quiet
+    ) as bar:
+        for row, blocks in rows_of(image, grid, models, manner, first):
+            values = np.concatenate(blocks, axis=2)[:, :, : template.sizes["x"]]
+            top = row * grid.block
+            height = min(values.shape[1], template.sizes["y"] - top)
+            if not (folder / MANIFEST).exists():
+                raise WriteError(f"{folder} was removed while the map was being made: start it again.")
+            for name, layer in describe(values[:, :height]).items():
+                if name in template:
+                    store[name][..., top : top + height, :] = layer
+            note(folder, about, row + 1)
+            bar.update(columns)
+
+
+def finish(folder, path, template):
+    """Give the whole map its name."""
+    if path.suffix.lower() == ".zarr":
+        os.replace(folder / ARRAYS, path)
+    else:
+        found = xr.open_zarr(folder / ARRAYS, consolidated=False)["class_map"]
+        found = found.assign_coords(spatial_ref=template["spatial_ref"])
+        with whole_file(path) as cog:
+            plain = cog.with_name("plain.tif")
+            write_raster(found.assign_attrs(template["class_map"].attrs | template.attrs), plain)
+            rasterio.shutil.copy(plain, cog, driver="COG", compress="deflate", overview_resampling="mode")
+            plain.unlink()
+    shutil.rmtree(folder)
+
+
+def note(folder, about, rows):
+    write_text(json.dumps({"about": about, "rows": rows}, indent=1), folder / MANIFEST)
+
+
+def manifest_of(folder):
+    """What a folder says of its map, None where it says nothing."""
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def require_same(path, about):
+    """GlacierlabError unless a finished map is the one that is asked."""
+    try:
+        known = json.loads(zarr.open_group(path, mode="r").attrs[JOB]) if path.is_dir() else None
+    except (KeyError, OSError, TypeError, ValueError):
+        known = None
+    if known is None:
+        raise GlacierlabError(f"{path} exists: delete it, or choose another name.")
+    require_about(path, known, about)
+
+
+def require_about(path, known, about):
+    """GlacierlabError that names how another map differs."""
+    other = [key for key in about if known.get(key) != about[key]]
+    if other:
+        raise GlacierlabError(
+            f"{path} holds a map of another {' and '.join(other)}: delete it, or choose another name."
+        )
+
+
+def opened(path):
+    """A written map, lazily."""
+    if not path.is_dir():
+        return open_map(path, chunks=1024).rename("class_map").to_dataset()
+    found = xr.open_zarr(path, consolidated=False).set_coords("spatial_ref")
+    found.attrs.pop(JOB, None)
+    return found

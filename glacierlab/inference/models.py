@@ -1,0 +1,133 @@
+"""Models on their way to where tiles are: one copy a process, however many tasks run there."""
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from ..errors import GlacierlabError
+from ..models import Segmenter, load_model, save_model
+from .passes import made_ready, run
+
+KEPT = 2  # sets of models that a process keeps
+
+
+class Models:
+    """Models that know the same features and classes, as a value of a dask graph.
+
+    In threads all tasks share it. Sent to another process it is the bytes of model files, which make the
+    models there once: the graph holds it under a key of its own, not in each task.
+
+    Attributes
+    ----------
+    members : list of Segmenter
+    card : Card
+        Of the first.
+    """
+
+    def __init__(self, members):
+        self.members = list(members)
+        self.card = self.members[0].card
+        self.key = fingerprint_of(self.members)
+        self._ready = {}
+
+    @property
+    def channels(self):
+        """How many probabilities a pixel has."""
+        return len(self.card.names)
+
+    def run(self, images, places, manner):
+        """`passes.run`, one batch at a time in a process, and always in the same thread.
+
+        Torch keeps workers for every thread that calls it, and those of several wait for each other on few
+        cores.
+        """
+        return runner().submit(self._run, images, places, manner).result()
+
+    def _run(self, images, places, manner):
+        if manner.device not in self._ready:
+            self._ready[manner.device] = [made_ready(each, manner.device) for each in self.members]
+        return run(self._ready[manner.device], images, places, manner)
+
+    def __reduce__(self):
+        with TemporaryDirectory() as folder:
+            paths = [Path(folder) / f"{number}.safetensors" for number in range(len(self.members))]
+            for model, path in zip(self.members, paths, strict=True):
+                save_model(model, path)
+            return revived, (self.key, tuple(path.read_bytes() for path in paths))
+
+    def __dask_tokenize__(self):
+        return self.key
+
+
+REVIVED, REVIVING = OrderedDict(), threading.Lock()
+RUNNERS = {}  # by process: threads do not survive a fork
+
+
+def runner():
+    """The one thread of this process in which models run."""
+    with REVIVING:
+        return RUNNERS.setdefault(os.getpid(), ThreadPoolExecutor(1, "glacierlab-model"))
+
+
+def revived(key, files):
+    """The models of files' bytes, those of this process where it has them."""
+    with REVIVING:
+        if key not in REVIVED:
+            with TemporaryDirectory() as folder:
+                path, members = Path(folder) / "model.safetensors", []
+                for data in files:
+                    path.write_bytes(data)
+                    members.append(load_model(path))
+            REVIVED[key] = Models(members)
+            while len(REVIVED) > KEPT:
+                REVIVED.popitem(last=False)
+        return REVIVED[key]
+
+
+def fingerprint_of(members):
+    """What tells models from others: networks, cards and weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for model in members:
+        digest.update(
+            repr((model.name, model.in_channels, model.classes, model.options, model.card)).encode()
+        )
+        for name, tensor in model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def models_of(given):
+    """Models of a path, a `Segmenter`, or a list of those.
+
+    Raises
+    ------
+    GlacierlabError
+        There is none, one has no card, or their features or classes are not the same.
+    ModelFileError
+        A file is none.
+    """
+    several = list(given) if isinstance(given, list | tuple) else [given]
+    if not several:
+        raise GlacierlabError("model=[]: give a model file, a model, or a list of them.")
+    members = [each if isinstance(each, Segmenter) else load_model(each) for each in several]
+    for model in members:
+        if model.card is None:
+            raise GlacierlabError(
+                f"The model {model.name!r} has no card that says what its channels and classes are: train it "
+                "with gl.fit, or save and load it with gl.save_model(model, path, recipe=…, classes=[…])."
+            )
+    first = members[0].card
+    for model in members[1:]:
+        for what in ("features", "classes", "recipe"):
+            if getattr(model.card, what) != getattr(first, what):
+                raise GlacierlabError(
+                    f"The models of an ensemble differ in their {what}: map with each alone."
+                )
+    return Models(members)

@@ -1,0 +1,297 @@
+"""`predict`: a model over a scene of any size."""
+
+from functools import partial
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from ..errors import GlacierlabError, GridError
+from ..features.recipe import Recipe
+from ..io.layers import pixel_size_m, require_crs
+from ..samples.moves import sources_of
+from ..tables import CLASSES, NOT_OBSERVED, lookup
+from .blocks import Grid, block_side, predicted
+from .job import written
+from .models import models_of
+from .passes import Manner, device_of, precision_of, require_dropout
+
+TILE = 256  # where the model's card says nothing: an assumption
+VIEWS = {
+    "none": ("identity",),
+    "chu2022": ("identity", "hflip", "vflip", "rot180", "rot90_cw", "rot90_ccw"),
+    "dihedral": (
+        "identity", "rot90_ccw", "rot180", "rot90_cw", "hflip", "vflip", "transpose", "antitranspose",
+    ),
+}  # fmt: skip
+UNCERTAINTIES = ("entropy", "spread")
+SAME_SIZE = 1 / 3  # share by which pixels may differ from the model's
+CPU_PIXELS = 2**18  # of a batch on a CPU: about where more tiles at a time are no faster
+
+
+def predict(
+    scene, model, *, tile=None, overlap=None, blend="hann", tta="none", uncertainty=(), dropout=0, seed=0,
+    batch_size="auto", device="auto", precision="auto", out=None, progress=True,
+):  # fmt: skip
+    """Map a scene with a model, tile by tile; lazy if the scene is.
+
+    Tiles lie on one grid over the whole scene and go through the model once for each view; their
+    probabilities are blended where they overlap. The result does not depend on chunks or workers, and on
+    `batch_size` by the rounding of floating-point numbers alone.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset or xarray.DataArray
+        A scene (y, x) or (time, y, x), of which the model's recipe makes its layers; or a stack
+        (feature, y, x) that was made by that recipe.
+    model : path, Segmenter or list of these
+        A model file, "default", or a model with a card. Several are averaged; they have the same features,
+        classes and recipe.
+    tile : int, optional
+        Side of the tiles [pixels]; by default that of the patches that the model was trained on, or 256, an
+        assumption. Of a scene that is smaller, the missing part is its mirror image.
+    overlap : int, optional
+        Of neighboring tiles [pixels], less than a tile. A quarter of a tile by default, an assumption; 0
+        where `blend` is "none".
+    blend : {"hann", "linear", "crop", "none"}
+        How overlapping tiles meet: a squared sine or a straight ramp over the overlap; the middle of each
+        tile alone, without a margin of half the overlap (Chu et al. 2022 keep 90 % of the area: tile 1024,
+        overlap 52); or their plain mean, which shows seams.
+    tta : str or sequence of str
+        Views that are averaged: "none", "chu2022" (six), "dihedral" (all eight), or names of
+        `samples.MOVES`. Layers that point somewhere are turned as vectors.
+    uncertainty : sequence of str
+        "entropy": of the averaged probabilities, as a share of its largest value, ln K. "spread": the
+        standard deviation over views, draws and models of the class whose is largest.
+    dropout : int
+        Draws of Monte-Carlo dropout (Gal and Ghahramani 2016, arXiv:1506.02142), averaged.
+    seed : int
+        Of these draws. They depend on seed and tile alone.
+    batch_size : int or "auto"
+        Tiles at a time.
+    device : str
+        "auto" is a GPU where there is one.
+    precision : {"auto", "float32", "bfloat16"}
+        "auto" is bfloat16 on GPUs that have it, and on CPUs whose convolutions are faster so.
+    out : path, optional
+        Write the map as it is made, with memory for some rows of tiles: a Zarr folder ("map.zarr"), or the
+        class map alone as a cloud-optimized GeoTIFF ("map.tif"). After a kill the same call goes on.
+    progress : bool
+        Whether a bar shows how far that is, in terminals.
+
+    Returns
+    -------
+    xarray.Dataset
+        On the scene's grid: `probability` (class, y, x) float32, NaN where a layer has no value; `class_map`
+        (y, x) uint8 with `flag_values` and `flag_meanings`, 255 where not observed; and what `uncertainty`
+        asks, (y, x) float32. Several dates have a dimension `time`.
+
+    Raises
+    ------
+    MissingBandError, RadiometryError
+        The scene cannot yield the model's layers.
+    ModelFileError
+        The file is no model file.
+    GridError
+        The scene is in degrees, or its pixels differ from the model's by more than a third.
+    GlacierlabError, UnknownNameError
+        An argument is not what it should be; or the model gives NaN, found when it runs.
+
+    References
+    ----------
+    Chu et al. 2022, doi:10.5194/tc-16-4273-2022.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=1, shape=(60, 80))
+    >>> found = predict(scene, "default")
+    >>> found.probability.dims, dict(found.sizes)
+    (('class', 'y', 'x'), {'class': 4, 'y': 60, 'x': 80})
+    """
+    models = models_of(model)
+    manner = manner_of(models, tile, tta, uncertainty, dropout, seed, batch_size, device, precision)
+    how = dict(tile=tile, overlap=overlap, blend=blend, uncertainty=uncertainty)
+    if "time" not in scene.dims:
+        return of_date(scene, models, manner, out=out, progress=progress, **how)
+    if out is not None:
+        raise GlacierlabError("out= holds one date: choose it with isel(time=0), and write each by itself.")
+    dates = [scene.isel(time=number) for number in range(scene.sizes["time"])]
+    return xr.concat([of_date(date, models, manner, **how) for date in dates], "time")
+
+
+def of_date(scene, models, manner, *, tile, overlap, blend, uncertainty, out=None, progress=True):
+    """The prediction of a scene or stack of one date."""
+    stack = stack_of(scene, models.card)
+    tile = tile or models.card.tile or TILE
+    overlap = overlap if overlap is not None else 0 if blend == "none" else tile // 4
+    image = padded(stack.data, tile)
+    grid = Grid(image.shape[1:], tile, overlap, blend, block_side(tile, image.shape[1:]))
+    image = in_blocks(image, grid)
+    describe = partial(layers_of, card=models.card, uncertainty=uncertainty)
+    about = {"tile": tile, "overlap": overlap, "blend": blend, "views": list(manner.views)}
+    about |= {key: scene.attrs[key] for key in ("datetime", "sensor", "title") if key in scene.attrs}
+    values = predicted(image, grid, models, manner)[:, : stack.sizes["y"], : stack.sizes["x"]]
+    found = dataset_of(describe(values), stack, models.card).assign_attrs(about)
+    if out is not None:
+        return written(found, image, grid, models, manner, describe, out, progress)
+    return (
+        found if stack.chunks is not None else found.compute(scheduler="sync")
+    )  # torch has threads of its own
+
+
+# ---- what goes in ----
+
+
+def stack_of(scene, card):
+    """The model's layers of a scene, or a stack's that has them, (feature, y, x)."""
+    if isinstance(scene, xr.DataArray):
+        stack = scene
+        names = stack["feature"].values.tolist() if "feature" in stack.coords else None
+        if set(stack.dims) != {"feature", "y", "x"} or names is None:
+            raise GridError(f"A stack is (feature, y, x) with names of its features, not {stack.dims}.")
+        if missing := [name for name in card.features if name not in names]:
+            raise GlacierlabError(
+                f"The model needs {missing}, the stack has {names}: give the scene, or a stack made by the "
+                "model's recipe, gl.Recipe.from_json(model.card.recipe)."
+            )
+        stack = stack.sel(feature=list(card.features)).transpose("feature", "y", "x")
+    else:
+        if card.recipe is None:
+            raise GlacierlabError(
+                "The model's file holds no recipe: give a stack (feature, y, x) that has its features, "
+                f"{list(card.features)}."
+            )
+        stack = Recipe.from_json(card.recipe).apply(scene)
+    require_size(stack, card)
+    return stack.astype("float32", copy=False)
+
+
+def require_size(stack, card):
+    """GridError where pixels are degrees, or differ from the model's by more than a third."""
+    crs = require_crs(stack, "predict")
+    if crs.is_geographic:
+        raise GridError(
+            "The scene is in degrees: reproject it to metres first, such as scene.rio.reproject(…)."
+        )
+    found = pixel_size_m(stack)
+    if card.pixel_size_m and abs(found / card.pixel_size_m - 1) > SAME_SIZE:
+        raise GridError(
+            f"The scene's pixels have {found:g} m, the model was trained on {card.pixel_size_m:g} m, where "
+            "glaciers look otherwise. Resample the scene to the model's pixels first."
+        )
+
+
+def padded(values, tile):
+    """Values (feature, y, x) of at least a tile a side, continued by their mirror image; lazy if they are."""
+    for axis in (1, 2):
+        widths = [(0, 0)] * 3
+        widths[axis] = (0, max(tile - values.shape[axis], 0))
+        if not widths[axis][1]:
+            continue
+        if isinstance(values, np.ndarray):
+            values = np.pad(values, widths, mode="symmetric")
+        else:
+            values = values.rechunk({axis: -1})
+            chunks = [*values.chunks[:axis], (tile,), *values.chunks[axis + 1 :]]
+            values = values.map_blocks(np.pad, widths, mode="symmetric", chunks=chunks, dtype=values.dtype)
+    return values
+
+
+def in_blocks(values, grid):
+    """Values (feature, y, x) as a dask array of the grid's blocks, all features together."""
+    chunks = (-1, grid.chunks(0), grid.chunks(1))
+    if isinstance(values, np.ndarray):
+        return da.from_array(values, chunks, name=False)  # views, and no hash of them
+    return values.rechunk(chunks)
+
+
+def manner_of(models, tile, tta, uncertainty, dropout, seed, batch_size, device, precision):
+    """How tiles go through the models, from what was asked."""
+    views = lookup(VIEWS, tta, kind="tta") if isinstance(tta, str) else tuple(tta)
+    if not views:
+        raise GlacierlabError("tta=[]: give 'none', or names of views.")
+    for by in views:
+        sources_of(models.card.features, by)  # refuses unknown views, and layers that cannot be turned
+    asked = [uncertainty] if isinstance(uncertainty, str) else list(uncertainty)
+    for name in asked:
+        lookup(dict.fromkeys(UNCERTAINTIES), name, kind="uncertainty")
+    for name, value, least in (("dropout", dropout, 0), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise GlacierlabError(f"{name}={value!r}: give a whole number, {least} or more.")
+    if dropout:
+        require_dropout(models.members)
+    if "spread" in asked and len(views) * max(dropout, 1) * len(models.members) == 1:
+        raise GlacierlabError("A spread needs several views (tta=), draws (dropout=) or models.")
+    device = device_of(device)
+    side = tile or models.card.tile or TILE
+    if batch_size == "auto":
+        batch_size = max(1, CPU_PIXELS // side**2)
+    elif not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
+        raise GlacierlabError(f"batch_size={batch_size!r}: give 'auto' or a whole number, 1 or more.")
+    return Manner(
+        tuple(models.card.features), views, int(dropout), int(seed), "spread" in asked,
+        precision_of(precision, device), device, int(batch_size),
+    )  # fmt: skip
+
+
+# ---- what comes out ----
+
+
+def layers_of(values, card, uncertainty):
+    """{variable: array} of values (K, y, x), the spread behind them where it is asked; lazy if they are."""
+    probability, codes = values[: len(card.names)], codes_of(card.names)
+    layers = {"probability": probability, "class_map": over_classes(coded, probability, np.uint8, codes)}
+    if "entropy" in uncertainty:
+        layers["entropy"] = over_classes(entropy, probability, np.float32)
+    if "spread" in uncertainty:
+        layers["spread"] = values[-1]
+    return layers
+
+
+def over_classes(function, probability, dtype, *args):
+    """A function of probabilities (K, y, x) that gives (y, x); in each block of a dask array."""
+    if isinstance(probability, np.ndarray):
+        return function(probability, *args)
+    return probability.map_blocks(function, *args, drop_axis=0, dtype=dtype)
+
+
+def dataset_of(layers, stack, card):
+    """The prediction as a Dataset on the stack's grid."""
+    names = list(card.names)
+    grid = {name: stack.coords[name] for name in ("y", "x", "spatial_ref")}
+    told = {"class_map": {"flag_values": codes_of(names), "flag_meanings": " ".join(names)}}
+    found = {
+        name: (("class", "y", "x")[3 - layer.ndim :], layer, LONG_NAMES[name] | told.get(name, {}))
+        for name, layer in layers.items()
+    }
+    return xr.Dataset(found, {"class": names} | grid)
+
+
+LONG_NAMES = {
+    "probability": {"long_name": "probability of the class", "units": "1"},
+    "class_map": {"long_name": "class"},
+    "entropy": {"long_name": "entropy as a share of its largest value", "units": "1"},
+    "spread": {"long_name": "standard deviation of the probability over all passes", "units": "1"},
+}
+
+
+def codes_of(names):
+    """The package's codes where it knows all of the classes, each by another; else their places."""
+    codes = [CLASSES[name].code for name in names if name in CLASSES]
+    return codes if len(set(codes)) == len(names) else list(range(len(names)))
+
+
+def coded(probability, codes):
+    """The code of the likeliest class (y, x) uint8, 255 where there is none."""
+    found = np.array(codes, np.uint8)[probability.argmax(axis=0)]  # a NaN counts as the largest
+    found[np.isnan(probability[0])] = NOT_OBSERVED
+    return found
+
+
+def entropy(probability):
+    """Entropy (y, x) float32 of probabilities (K, y, x), as a share of ln K."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(probability > 0, probability * np.log(probability), 0)
+    terms[:, np.isnan(probability[0])] = np.nan
+    return (-terms.sum(axis=0) / np.log(len(probability))).clip(0, 1).astype(np.float32)

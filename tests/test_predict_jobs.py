@@ -1,0 +1,251 @@
+"""Maps written as they are made: whole or taken up again, alone at their output, the same on a cluster."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import filelock
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+import zarr
+
+torch = pytest.importorskip("torch")
+
+from test_predict import model_of, random_logits, stack_of  # noqa: E402
+
+import glacierlab as gl  # noqa: E402
+from glacierlab.errors import GlacierlabError, WriteError  # noqa: E402
+
+ASKED = dict(tile=64, overlap=16, precision="float32", uncertainty=["entropy"], progress=False)
+
+
+@pytest.fixture(scope="module")
+def values():
+    return random_logits(1300, 600, holes=0.01)  # three rows of blocks
+
+
+@pytest.fixture(scope="module")
+def whole(values):
+    return gl.predict(stack_of(values), model_of(), **ASKED)
+
+
+class Cut(Exception):
+    """As a kill would be, within the process."""
+
+
+def cut_after(tiles):
+    """A model that fails once it has seen so many tiles."""
+    model = model_of()
+
+    def failing(x):
+        if sum(model.network.tiles) > tiles:
+            raise Cut
+        return x
+
+    model.network.function = failing
+    return model
+
+
+def rows_done(path):
+    return json.loads((path.with_name(path.name + ".unfinished") / "manifest.json").read_text())["rows"]
+
+
+# ---- whole
+
+
+def test_a_zarr_map_is_the_map(values, whole, tmp_path):
+    found = gl.predict(stack_of(values, chunks=(1, 400, 250)), model_of(), out=tmp_path / "map.zarr", **ASKED)
+    assert found.class_map.chunks is not None
+    for name in whole:
+        np.testing.assert_array_equal(found[name], whole[name])
+        assert found[name].attrs == whole[name].attrs
+    assert found.class_map.dtype == np.uint8
+    assert found.rio.crs == whole.rio.crs
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".map.zarr.lock", "map.zarr"]
+    again = model_of()
+    gl.predict(stack_of(values), again, out=tmp_path / "map.zarr", **ASKED)
+    assert sum(again.network.tiles) == 0  # it is there
+
+
+def test_a_tif_holds_the_class_map_as_a_cog(values, whole, tmp_path):
+    found = gl.predict(stack_of(values), model_of(), out=tmp_path / "map.tif", **ASKED)
+    np.testing.assert_array_equal(found.class_map, whole.class_map)
+    assert found.class_map.attrs["flag_meanings"] == whole.class_map.attrs["flag_meanings"]
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert file.overviews(1)
+        assert (file.nodata, file.dtypes) == (255, ("uint8",))
+    assert not (tmp_path / "map.tif.unfinished").exists()
+
+
+# ---- cut
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "tif"])
+def test_a_cut_job_goes_on_and_ends_the_same(values, whole, tmp_path, suffix):
+    path, seen = tmp_path / f"map.{suffix}", []
+    for tiles in (60, 300, 150):
+        with pytest.raises(Cut):
+            gl.predict(stack_of(values), cut_after(tiles), out=path, **ASKED)
+        seen.append(rows_done(path))
+        assert not path.exists()
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+    rest = model_of()
+    found = gl.predict(stack_of(values), rest, out=path, **ASKED)
+    np.testing.assert_array_equal(found.class_map, whole.class_map)
+    if suffix == "zarr":
+        np.testing.assert_array_equal(found.probability, whole.probability)
+    uncut = model_of()
+    gl.predict(stack_of(values), uncut, out=tmp_path / f"uncut.{suffix}", **ASKED)
+    assert 0 < sum(rest.network.tiles) < sum(uncut.network.tiles)
+    if suffix == "zarr":
+        same_files(tmp_path / "uncut.zarr", path)
+
+
+def same_files(first, second):
+    """Every chunk, byte for byte; the manifest knows no times."""
+    names = {str(each.relative_to(first)) for each in first.rglob("*") if each.is_file()}
+    assert names == {str(each.relative_to(second)) for each in second.rglob("*") if each.is_file()}
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+KILLED = """
+import sys
+import glacierlab as gl
+scene = gl.open_scene(sys.argv[1], chunks=512)
+gl.predict(scene, "default", out=sys.argv[2], precision="float32")
+"""
+
+
+@pytest.mark.slow
+def test_ten_kills_change_nothing(tmp_path):
+    scene = gl.synthetic_scene(seed=2, shape=(2300, 500)).drop_vars("truth")
+    gl.write_raster(scene, tmp_path / "scene.tif")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "scene.tif")]
+    subprocess.run([*command, str(tmp_path / "whole.zarr")], check=True)
+    path, rng, kills = tmp_path / "cut.zarr", np.random.default_rng(0), 0
+    folder = path.with_name("cut.zarr.unfinished")
+    while kills < 10:
+        job = subprocess.Popen([*command, str(path)])
+        while not folder.exists() and job.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 2.5 if kills % 3 == 2 else 0.8))
+        if job.poll() is not None:
+            break  # the job was faster
+        job.send_signal(signal.SIGKILL)
+        job.wait()
+        kills += 1
+    subprocess.run([*command, str(path)], check=True)
+    assert kills >= 5
+    same_files(tmp_path / "whole.zarr", path)
+
+
+# ---- what may go wrong
+
+
+def test_two_jobs_on_one_output_refuse_each_other(values, tmp_path):
+    with (
+        filelock.FileLock(tmp_path / ".map.zarr.lock"),
+        pytest.raises(GlacierlabError, match="being written by another job"),
+    ):
+        gl.predict(stack_of(values), model_of(), out=tmp_path / "map.zarr", **ASKED)
+
+
+def test_another_map_is_not_continued(values, tmp_path):
+    path = tmp_path / "map.zarr"
+    with pytest.raises(Cut):
+        gl.predict(stack_of(values), cut_after(300), out=path, **ASKED)
+    with pytest.raises(GlacierlabError, match="another attributes"):
+        gl.predict(stack_of(values), cut_after(300), out=path, **ASKED | {"overlap": 8})
+    with pytest.raises(GlacierlabError, match="another scene"):
+        gl.predict(stack_of(values * 2), cut_after(300), out=path, **ASKED)
+    with pytest.raises(GlacierlabError, match="another model"):
+        gl.predict(stack_of(values), model_of(temperature=2.0), out=path, **ASKED)
+    assert rows_done(path) > 0
+
+
+def test_what_is_no_map_is_left_alone(values, tmp_path):
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr/file").write_text("mine")
+    with pytest.raises(GlacierlabError, match="exists: delete it"):
+        gl.predict(stack_of(values), model_of(), out=tmp_path / "mine.zarr", **ASKED)
+    assert (tmp_path / "mine.zarr/file").read_text() == "mine"
+    with pytest.raises(GlacierlabError, match=r"ends in \.zarr"):
+        gl.predict(stack_of(values), model_of(), out=tmp_path / "map.nc", **ASKED)
+
+
+def test_a_full_disk_is_told_and_the_job_goes_on(values, whole, tmp_path, monkeypatch):
+    store, path = zarr.Array.__setitem__, tmp_path / "map.zarr"
+
+    def full(array, place, value):
+        if (tmp_path / "map.zarr.unfinished/manifest.json").exists() and rows_done(path) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        store(array, place, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zarr.Array, "__setitem__", full)
+        with pytest.raises(WriteError, match=r"No space left.*goes on from there"):
+            gl.predict(stack_of(values), model_of(), out=path, **ASKED)
+    assert rows_done(path) == 1
+    found = gl.predict(stack_of(values), model_of(), out=path, **ASKED)
+    np.testing.assert_array_equal(found.probability, whole.probability)
+
+
+def test_a_removed_folder_is_told(values, tmp_path):
+    path = tmp_path / "map.zarr"
+    model = model_of()
+
+    def removing(x):
+        if sum(model.network.tiles) > 150:
+            shutil.rmtree(tmp_path / "map.zarr.unfinished", ignore_errors=True)
+        return x
+
+    model.network.function = removing
+    with pytest.raises(WriteError, match="was removed while"):
+        gl.predict(stack_of(values), model, out=path, **ASKED)
+    assert not path.exists()
+
+
+def test_a_truncated_scene_is_told(tmp_path):
+    scene = gl.synthetic_scene(seed=2, shape=(600, 500)).drop_vars("truth")
+    path = gl.write_raster(scene, tmp_path / "scene.tif")
+    lazy = gl.open_scene(path, chunks=256)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises((GlacierlabError, OSError), match=r"scene\.tif|TIFF|read"):
+        gl.predict(lazy, "default", out=tmp_path / "map.zarr", progress=False)
+    assert not (tmp_path / "map.zarr").exists()
+
+
+# ---- several processes
+
+
+def test_a_cluster_gives_the_same_map_and_loads_the_model_once(tmp_path):
+    from distributed import Client, LocalCluster
+
+    scene = gl.synthetic_scene(seed=2, shape=(900, 700)).drop_vars("truth")
+    lazy = gl.open_scene(gl.write_raster(scene, tmp_path / "scene.tif"), chunks=300)
+    here = gl.predict(scene, "default", precision="float32")
+    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        there = gl.predict(lazy, "default", precision="float32").compute()
+        written = gl.predict(lazy, "default", precision="float32", out=tmp_path / "map.zarr", progress=False)
+        kept = client.run(models_kept)
+    xr.testing.assert_allclose(there, here, atol=1e-5)
+    np.testing.assert_array_equal(there.class_map, here.class_map)
+    np.testing.assert_array_equal(written.class_map, here.class_map)
+    assert list(kept.values()) == [1, 1]
+
+
+def models_kept():
+    from glacierlab.inference.models import REVIVED
+
+    return len(REVIVED)
