@@ -168,6 +168,10 @@ def test_another_map_is_not_continued(values, tmp_path):
         gl.predict(stack_of(values), cut_after(300), out=path, **ASKED | {"overlap": 8})
     with pytest.raises(GlacierlabError, match="another scene"):
         gl.predict(stack_of(values * 2), cut_after(300), out=path, **ASKED)
+    inside = values.copy()
+    inside[:, 40:-40, 40:-40] += 1  # all but its borders, which are often empty
+    with pytest.raises(GlacierlabError, match="another scene"):
+        gl.predict(stack_of(inside), cut_after(300), out=path, **ASKED)
     with pytest.raises(GlacierlabError, match="another model"):
         gl.predict(stack_of(values), model_of(temperature=2.0), out=path, **ASKED)
     assert rows_done(path) > 0

@@ -7,7 +7,7 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-import dask.array as da
+import dask
 import filelock
 import numpy as np
 import rasterio.shutil
@@ -23,7 +23,7 @@ from .blocks import rows_of
 
 MANIFEST, ARRAYS = "manifest.json", "map.zarr"  # in the working folder
 JOB = "glacierlab_job"  # attribute of a finished map: what it was made of
-LOOKS = 8  # blocks whose values tell a scene from others
+LOOKS, WINDOW = 8, 32  # windows on each diagonal, and their side, whose values tell a scene from others
 
 
 def written(template, image, grid, models, manner, describe, path, progress):
@@ -100,10 +100,10 @@ def alone(path):
 def about_job(template, image, grid, models, manner):
     """What tells the map from others, as JSON's types."""
     digest = hashlib.blake2b(digest_size=16)
-    places = np.linspace(0, 1, LOOKS)
-    rows, columns = ((places * (side - 1)).astype(int) for side in image.shape[1:])
-    points = da.stack([image[:, y, x] for y in rows.tolist() for x in columns[:1].tolist()])
-    digest.update(np.ascontiguousarray(points.compute()))
+    rows, columns = (np.linspace(0, max(side - WINDOW, 0), LOOKS).astype(int) for side in image.shape[1:])
+    corners = [*zip(rows, columns, strict=True), *zip(rows, columns[::-1], strict=True)]  # on both diagonals
+    for window in dask.compute(*(image[:, y : y + WINDOW, x : x + WINDOW] for y, x in corners)):
+        digest.update(np.ascontiguousarray(window))
     for name in ("y", "x"):
         digest.update(np.ascontiguousarray(template[name].values))
     asked = {key: str(value) for key, value in template.attrs.items()}

@@ -71,8 +71,11 @@ RUNNERS = {}  # by process: threads do not survive a fork
 
 def runner():
     """The one thread of this process in which models run."""
+    process = os.getpid()
     with REVIVING:
-        return RUNNERS.setdefault(os.getpid(), ThreadPoolExecutor(1, "glacierlab-model"))
+        if process not in RUNNERS:
+            RUNNERS[process] = ThreadPoolExecutor(1, "glacierlab-model")
+        return RUNNERS[process]
 
 
 def revived(key, files):

@@ -135,9 +135,9 @@ def of_date(scene, models, manner, *, tile, overlap, blend, uncertainty, out=Non
     found = dataset_of(describe(values), stack, models.card).assign_attrs(about)
     if out is not None:
         return written(found, image, grid, models, manner, describe, out, progress)
-    return (
-        found if stack.chunks is not None else found.compute(scheduler="sync")
-    )  # torch has threads of its own
+    if stack.chunks is not None:
+        return found
+    return found.compute(scheduler="sync")  # torch has threads of its own
 
 
 # ---- what goes in ----
