@@ -55,7 +55,7 @@ def by_predict(stack, model, precision):
 
 def by_forward(stack, model, precision):
     """As many tiles as `predict` runs, of the scene's first values."""
-    manner = manner_of(models_of(model), TILE, "none", (), 0, 0, BATCH, "cpu", precision)
+    manner = manner_of(models_of(model), "none", (), 0, 0, BATCH, "cpu", precision)
     ready = made_ready(model, "cpu")
     tiles = np.prod([len(axis.starts) for axis in axes_of(stack.shape[1:], TILE, OVERLAP, "hann")])
     image = torch.from_numpy(stack.values[None, :, :TILE, :TILE]).expand(BATCH, -1, -1, -1).contiguous()

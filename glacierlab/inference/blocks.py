@@ -2,9 +2,8 @@
 
 The plane is cut into blocks of one size, and a tile belongs to the block that holds its last pixel, so that
 it reaches into the blocks above, left and above left at most. A block's task runs its own tiles, on its image
-and the borders of those three, and keeps or hands on what each of the four gets from them. A block is done
-when to its own and what its right neighbor handed it (`inner`) is added what comes from the two below
-(`outer`), always in this order. So results depend on the scene's size, tile, overlap and block alone, not on
+and the borders of those three, and hands each of the four what it gets from them. Sums are whole numbers, and
+so the same in every order: results depend on the scene's size, tile, overlap, blend and block alone, not on
 chunks, workers, or which block was asked first.
 """
 
@@ -15,13 +14,13 @@ from typing import NamedTuple
 import dask
 import dask.array as da
 import numpy as np
-import torch
 from dask.base import tokenize
-from dask.highlevelgraph import HighLevelGraph
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
+from .passes import ONE, Tile
 from .tiles import axes_of
 
-BLOCK = 512  # least side of a block [pixels]
+BLOCK, GPU_BLOCK = 512, 2048  # least side of a block [pixels]
 
 
 @dataclass(frozen=True)
@@ -52,21 +51,102 @@ class Grid:
         """Rows and columns of blocks."""
         return tuple(math.ceil(length / self.block) for length in self.shape)
 
+    @property
+    def reach(self):
+        """Pixels by which a block's tiles reach into the blocks above and to the left, at most."""
+        return self.tile - 1
+
     def chunks(self, axis):
         """Sizes of the blocks along an axis."""
-        length = self.shape[axis]
-        return tuple(min(self.block, length - first) for first in range(0, length, self.block))
+        return tuple(each.stop - each.start for each in map(self.slice(axis), range(self.counts[axis])))
 
-    def tiles_of(self, axis, number):
-        """Starts of a block's tiles along an axis, from the block's first pixel on, and their weights."""
-        first = number * self.block
-        mine = self.axes[axis].ending_in(first, first + self.block)
-        return self.axes[axis].starts[mine] - first, self.axes[axis].weights[mine]
+    def slice(self, axis):
+        """A function of a block's number along an axis that gives its pixels there."""
+        side, length = self.block, self.shape[axis]
+        return lambda number: slice(number * side, min((number + 1) * side, length))
+
+    def window(self, i, j):
+        """Rows and columns of all that a block's tiles may need."""
+        rows, columns = self.slice(0)(i), self.slice(1)(j)
+        return tuple(slice(max(each.start - self.reach, 0), each.stop) for each in (rows, columns))
+
+    def tiles(self, i, j):
+        """The `Tile`s of a block, in its window."""
+        top, left = (each.start for each in self.window(i, j))
+        rows, columns = (
+            [(start, axis.weights[each]) for each, start in self.ending_in(axis, number)]
+            for axis, number in zip(self.axes, (i, j), strict=True)
+        )
+        return [
+            Tile(int(y) - top, int(x) - left, by_row, by_column, (int(y), int(x)))
+            for y, by_row in rows
+            for x, by_column in columns
+        ]
+
+    def ending_in(self, axis, number):
+        """Numbers and starts of the tiles of an axis whose last pixel is in a block."""
+        last, first = axis.starts + self.reach, number * self.block
+        mine = np.flatnonzero((last >= first) & (last < first + self.block))
+        return zip(mine, axis.starts[mine], strict=True)
 
 
-def block_side(tile, shape):
-    """Side of the blocks [pixels]: several tiles, and no more than the scene needs."""
-    return int(min(max(BLOCK, tile), max(shape)))
+def block_side(tile, shape, device="cpu"):
+    """Side of the blocks [pixels]: several tiles, more on GPUs, and no more than the scene needs."""
+    least = GPU_BLOCK if device.startswith("cuda") else BLOCK
+    return int(min(max(least, tile), max(shape)))
+
+
+GIVERS = ((0, 0), (1, 0), (0, 1), (1, 1))  # blocks below and to the right that give to one
+
+
+class Sums(NamedTuple):
+    """What a block's tiles give to it and to the blocks above, left and above left, (L, y, x) int32 or None.
+
+    In the order of `GIVERS`.
+    """
+
+    own: np.ndarray | None
+    above: np.ndarray | None = None
+    left: np.ndarray | None = None
+    corner: np.ndarray | None = None
+
+
+def sums_of(models, window, grid, i, j, manner):
+    """`Sums` of a block's tiles, on its window of the image, (C, y, x) float32."""
+    tiles = grid.tiles(i, j)
+    total = models.run(window, tiles, manner) if tiles else None
+    if total is None:
+        return Sums(None)
+    rows, columns = grid.window(i, j)
+    top, left = i * grid.block - rows.start, j * grid.block - columns.start
+    return Sums(total[:, top:, left:], total[:, :top, left:], total[:, top:, :left], total[:, :top, :left])
+
+
+def summed(own, shape):
+    """A block's own sums (L, y, x) as an array to add to; zeros of a shape where there are none."""
+    return np.zeros(shape, np.int32) if own is None else np.array(own)
+
+
+def add(total, part):
+    """Adds sums, or None, to the last rows and columns, in place."""
+    if part is not None:
+        rows, columns = (whole - mine for whole, mine in zip(total.shape[1:], part.shape[1:], strict=True))
+        total[:, rows:, columns:] += part
+
+
+def observed(block):
+    """Where a block (C, y, x) has a value in every feature, (y, x) bool."""
+    return np.isfinite(block).all(axis=0)
+
+
+def finished(total, known):
+    """Values (L, y, x) float32 of a block's sums, NaN where it is not observed."""
+    values = np.multiply(total, np.float32(1 / ONE), dtype=np.float32)
+    values[:, ~known] = np.nan
+    return values
+
+
+# ---- lazily ----
 
 
 def predicted(image, grid, models, manner):
@@ -86,71 +166,36 @@ def predicted(image, grid, models, manner):
         (K, y, x) float32, or (K + 1, y, x) with the spread last, NaN where a feature has no value.
     """
     token = tokenize(image.name, grid, models.key, manner)
-    model, below, right, corner, tiles, inner, outer, name = (
-        f"{what}-{token}"
-        for what in ("model", "below", "right", "corner", "tiles", "inner", "outer", "predict")
+    model, below, right, corner, tiles, name = (
+        f"{what}-{token}" for what in ("model", "below", "right", "corner", "tiles", "predict")
     )
-    tasks, width = {model: models}, grid.tile - 1
+    channels, width = models.channels + manner.spread, grid.reach
+    cut, run, join = {}, {}, {}
     rows, columns = grid.counts
     for i in range(rows):
         for j in range(columns):
             own = (image.name, 0, i, j)
-            tasks[(below, i, j)] = (border, own, width, None)
-            tasks[(right, i, j)] = (border, own, None, width)
-            tasks[(corner, i, j)] = (border, own, width, width)
+            cut[(below, i, j)] = (border, own, width, None)
+            cut[(right, i, j)] = (border, own, None, width)
+            cut[(corner, i, j)] = (border, own, width, width)
             around = [
                 (below, i - 1, j) if i else None,
                 (right, i, j - 1) if j else None,
                 (corner, i - 1, j - 1) if i and j else None,
             ]
-            tasks[(tiles, i, j)] = (run_block, model, own, around, grid, i, j, manner)
-            following = (tiles, i, j + 1) if j + 1 < columns else None
-            tasks[(inner, i, j)] = (inner_of, (tiles, i, j), following)
-            tasks[(outer, i, j)] = (outer_of, (tiles, i, j), following)
-            beneath = (outer, i + 1, j) if i + 1 < rows else None
-            tasks[(name, 0, i, j)] = (finished, (inner, i, j), beneath, (observed_of, own))
-    graph = HighLevelGraph.from_collections(name, tasks, dependencies=[image])
-    chunks = ((models.channels + manner.spread,), grid.chunks(0), grid.chunks(1))
-    return da.Array(graph, name, chunks, dtype=np.float32)
-
-
-def rows_of(image, grid, models, manner, first=0):
-    """The same row by row: (number of the row of blocks, [values (L, y, x) of each block]), from a row on.
-
-    One row's image and sums are in memory at a time, and what the next needs of it. To start from a later row
-    costs that row of the image once more.
-    """
-    blocks, width = image.to_delayed()[0], grid.tile - 1
-    cut_border, rows = dask.delayed(border), len(blocks)
-    (model,) = dask.persist(dask.delayed(models, name=f"model-{models.key}", traverse=False))  # sent once
-    below = dask.persist(*(cut_border(each, width, None) for each in blocks[first - 1])) if first else None
-    inner = observed = None
-    for i in range(first, rows):
-        tiles = row_of_tiles(blocks[i], below, grid, i, model, manner)
-        following = [*tiles[1:], None]
-        asked = [
-            list(map(dask.delayed(inner_of), tiles, following)),
-            list(map(dask.delayed(outer_of), tiles, following)),
-            [dask.delayed(observed_of)(each) for each in blocks[i]],
-            [cut_border(each, width, None) for each in blocks[i]],
-        ]
-        *asked, below = dask.persist(*asked)
-        made, outer, seen = dask.compute(*asked)
-        if inner is not None:
-            yield i - 1, list(map(finished, inner, outer, observed))
-        inner, observed = made, seen
-    yield rows - 1, list(map(finished, inner, [None] * len(inner), observed))
-
-
-def row_of_tiles(row, below, grid, i, model, manner):
-    """`Sums` of each block of a row, not yet computed; `below` are the last rows of the blocks above."""
-    width, tiles = grid.tile - 1, []
-    cut_border, run = dask.delayed(border), dask.delayed(run_block)
-    for j, own in enumerate(row):
-        left = cut_border(row[j - 1], None, width) if j else None
-        corner = cut_border(below[j - 1], None, width) if i and j else None
-        tiles.append(run(model, own, [below[j] if i else None, left, corner], grid, i, j, manner))
-    return tiles
+            run[(tiles, i, j)] = (run_block, model, own, around, grid, i, j, manner)
+            givers = [
+                (tiles, i + down, j + on) if i + down < rows and j + on < columns else None
+                for down, on in GIVERS
+            ]
+            join[(name, 0, i, j)] = (joined, givers, own, channels)
+    layers = {model: {model: models}, below: cut, tiles: run, name: join}
+    needs = {model: set(), below: {image.name}, tiles: {model, below, image.name}, name: {tiles, image.name}}
+    graph = HighLevelGraph(
+        dict(image.dask.layers) | {each: MaterializedLayer(made) for each, made in layers.items()},
+        dict(image.dask.dependencies) | needs,
+    )
+    return da.Array(graph, name, ((channels,), grid.chunks(0), grid.chunks(1)), dtype=np.float32)
 
 
 def border(block, rows, columns):
@@ -162,47 +207,9 @@ def border(block, rows, columns):
     return np.array(block[:, *place])
 
 
-class Sums(NamedTuple):
-    """What a block's tiles give to itself and to the blocks above, left and above left, (L, y, x) float32."""
-
-    own: np.ndarray
-    above: np.ndarray
-    left: np.ndarray
-    corner: np.ndarray
-
-
 def run_block(models, own, around, grid, i, j, manner):
-    """`Sums` of a block's tiles.
-
-    `around` are the borders above, to the left and at the corner, None where the scene ends.
-    """
-    above, left, corner = around
-    window = framed(own, above, left, corner)
-    top, side = (0 if each is None else each.shape[axis] for each, axis in ((above, 1), (left, 2)))
-    (ys, weights_y), (xs, weights_x) = (grid.tiles_of(axis, number) for axis, number in enumerate((i, j)))
-    total = np.zeros((models.channels + manner.spread, *window.shape[1:]), np.float32)
-    queue = [(y + top, x + side, wy, wx) for y, wy in zip(ys, weights_y, strict=True)
-             for x, wx in zip(xs, weights_x, strict=True)]  # fmt: skip
-    observed = observed_of(window)
-    queue = [each for each in queue if observed[cut(each, grid.tile)].any()]
-    window = np.where(observed, window, np.float32(0)) if not observed.all() else window
-    size = manner.batch_size
-    origin = np.array([i, j]) * grid.block - (top, side)
-    for first in range(0, len(queue), size):
-        batch = queue[first : first + size]
-        images = torch.from_numpy(np.stack([window[(slice(None), *cut(each, grid.tile))] for each in batch]))
-        places = [tuple((origin + each[:2]).tolist()) for each in batch]
-        found = models.run(images, places, manner).numpy()
-        for each, values in zip(batch, found, strict=True):
-            values *= each[2][:, None]
-            values *= each[3]
-            total[(slice(None), *cut(each, grid.tile))] += values
-    return Sums(total[:, top:, side:], total[:, :top, side:], total[:, top:, :side], total[:, :top, :side])
-
-
-def cut(each, tile):
-    """Rows and columns of a tile in its window."""
-    return slice(each[0], each[0] + tile), slice(each[1], each[1] + tile)
+    """`Sums` of a block's tiles; `around` are the borders above, left and at the corner, or None."""
+    return sums_of(models, framed(own, *around), grid, i, j, manner)
 
 
 def framed(own, above, left, corner):
@@ -216,34 +223,55 @@ def framed(own, above, left, corner):
     return np.concatenate([upper, lower], axis=1)
 
 
-def inner_of(sums, following):
-    """A block's own sum with what the next block to the right hands it, a new array."""
-    total = np.array(sums.own)
-    return total if following is None else add(total, following.left)
+def joined(givers, block, channels):
+    """A block's values from the `Sums` of the up to four blocks that give to it, in the order of `GIVERS`."""
+    own, *others = givers
+    total = summed(own.own, (channels, *block.shape[1:]))
+    for each, part in zip(others, Sums._fields[1:], strict=True):
+        if each is not None:
+            add(total, getattr(each, part))
+    return finished(total, observed(block))
 
 
-def outer_of(sums, following):
-    """What a block and the next one to the right hand to the block above, its last rows, a new array."""
-    total = np.array(sums.above)
-    return total if following is None else add(total, following.corner)
+# ---- row by row, on a cluster ----
 
 
-def observed_of(block):
-    """Where a block (C, y, x) has a value in every feature, (y, x) bool."""
-    return np.isfinite(block).all(axis=0)
+def rows_of(image, grid, models, manner, first=0):
+    """The same block by block, row after row: (row, column, values (L, y, x)), from a row on.
+
+    One row's image and sums are in memory at a time, and what the next needs of it. To start from a later row
+    costs that row of the image once more.
+    """
+    blocks, width, channels = image.to_delayed()[0], grid.reach, models.channels + manner.spread
+    cut_border, join, count = dask.delayed(border), dask.delayed(joined), len(blocks)
+    (model,) = dask.persist(dask.delayed(models, name=f"model-{models.key}", traverse=False))  # sent once
+    below = dask.persist(*(cut_border(each, width, None) for each in blocks[first - 1])) if first else None
+    upper = upper_image = None
+    for i in range(first, count):
+        own = blocks[i]
+        tiles = row_of_tiles(own, below, grid, i, model, manner)
+        own, tiles, below = dask.persist(list(own), tiles, [cut_border(each, width, None) for each in own])
+        if upper is not None:
+            yield from made_row(i - 1, upper, tiles, upper_image, join, channels)
+        upper, upper_image = tiles, own
+    yield from made_row(count - 1, upper, [None] * len(upper), upper_image, join, channels)
 
 
-def finished(inner, outer, observed):
-    """A block's values (L, y, x), NaN where it is not observed; a new array."""
-    total = np.array(inner)
-    if outer is not None:
-        add(total, outer)
-    total[:, ~observed] = np.nan
-    return total
+def made_row(i, tiles, below, image, join, channels):
+    """(row, column, values) of a row of blocks, given the `Sums` of its tiles and of the next row's."""
+    after = [*tiles[1:], None], [*below[1:], None]
+    givers = zip(tiles, below, *after, strict=True)
+    made = dask.compute(*(join(list(each), own, channels) for each, own in zip(givers, image, strict=True)))
+    for j, values in enumerate(made):
+        yield i, j, values
 
 
-def add(total, part):
-    """Adds to the last rows and columns, in place."""
-    rows, columns = (whole - mine for whole, mine in zip(total.shape[1:], part.shape[1:], strict=True))
-    total[:, rows:, columns:] += part
-    return total
+def row_of_tiles(row, below, grid, i, model, manner):
+    """`Sums` of each block of a row, not yet computed; `below` are the last rows of the blocks above."""
+    width, tiles = grid.reach, []
+    cut_border, run = dask.delayed(border), dask.delayed(run_block)
+    for j, own in enumerate(row):
+        left = cut_border(row[j - 1], None, width) if j else None
+        corner = cut_border(below[j - 1], None, width) if i and j else None
+        tiles.append(run(model, own, [below[j] if i else None, left, corner], grid, i, j, manner))
+    return tiles

@@ -19,25 +19,27 @@ from ..errors import GlacierlabError, WriteError
 from ..io.bands import one_line
 from ..io.maps import open_map
 from ..io.write import FAILURES, whole_file, write_raster, write_text
-from .blocks import rows_of
 
 MANIFEST, ARRAYS = "manifest.json", "map.zarr"  # in the working folder
 JOB = "glacierlab_job"  # attribute of a finished map: what it was made of
 LOOKS, WINDOW = 8, 32  # windows on each diagonal, and their side, whose values tell a scene from others
 
 
-def written(template, image, grid, models, manner, describe, path, progress):
+def written(template, blocks, grid, about, describe, path, progress):
     """Make a map and write it; what is there of the same map already stays.
 
     Parameters
     ----------
     template : xarray.Dataset
         The map as it will be, lazy: its variables, coordinates and attributes.
-    image, grid, models, manner
-        Of `blocks.rows_of`.
+    blocks : callable
+        `blocks(first)` → (row, column, values (L, y, x)) of each block from a row of blocks on.
+    grid : Grid
+    about : dict
+        Of `about_job`.
     describe : callable
-        `describe(values (L, y, x) of a row of blocks)` → {variable: array}.
-    path : path
+        `describe(values (L, y, x) of a block)` → {variable: array}.
+    path : pathlib.Path
         Ends in `.zarr` or, for the class map alone, `.tif`.
     progress : bool
 
@@ -53,14 +55,9 @@ def written(template, image, grid, models, manner, describe, path, progress):
     WriteError
         It cannot be written; the same call goes on from where it stopped.
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".zarr", ".tif"):
-        raise GlacierlabError(
-            f"out={str(path)!r}: give a name that ends in .zarr, or in .tif for the class map."
-        )
     if path.suffix.lower() == ".tif":
         template = template[["class_map"]]
-    about = about_job(template, image, grid, models, manner)
+    about = about | {"variables": list(template.data_vars)}
     with alone(path):
         if path.exists():
             require_same(path, about)
@@ -68,7 +65,10 @@ def written(template, image, grid, models, manner, describe, path, progress):
         unfinished = path.with_name(path.name + ".unfinished")
         try:
             first = begin(unfinished, template, grid, about)
-            fill(unfinished, template, image, grid, models, manner, describe, about, first, progress)
+            group = zarr.open_group(unfinished / ARRAYS, mode="r+")
+            store = {name: group[name] for name in template.data_vars}
+            done = rows_noted(unfinished, about, grid, first)
+            fill(store, template, blocks(first), grid, describe, path.stem, progress, first, done)
             finish(unfinished, path, template)
         except WriteError:
             raise
@@ -78,6 +78,52 @@ def written(template, image, grid, models, manner, describe, path, progress):
                 f"{path} cannot be written ({reason}). The same call goes on from there."
             ) from error
     return opened(path)
+
+
+def require_name(path):
+    """A path whose ending says what to write."""
+    if Path(path).suffix.lower() not in (".zarr", ".tif"):
+        raise GlacierlabError(
+            f"out={str(path)!r}: give a name that ends in .zarr, or in .tif for the class map."
+        )
+    return Path(path)
+
+
+def fill(store, template, blocks, grid, describe, name, progress, first=0, done=None):
+    """Put blocks into arrays as they come, with a bar; `done(row, column)` is told of each."""
+    rows, columns = grid.counts
+    quiet = None if progress else True  # None: a bar in terminals alone
+    with tqdm(total=rows * columns, initial=first * columns, desc=name, unit="block", disable=quiet) as bar:
+        for i, j, values in blocks:
+            place = []
+            for axis, (number, dim) in enumerate(zip((i, j), ("y", "x"), strict=True)):
+                mine = grid.slice(axis)(number)
+                place.append(slice(mine.start, min(mine.stop, template.sizes[dim])))
+            ys, xs = place
+            values = values[:, : ys.stop - ys.start, : xs.stop - xs.start]
+            for key, layer in describe(values).items():
+                if key in template:
+                    store[key][..., ys, xs] = layer
+            if done is not None:
+                done(i, j)
+            bar.update()
+
+
+def rows_noted(folder, about, grid, first):
+    """A function that is told of each block that is written, and notes the rows of blocks that are whole."""
+    left, whole = [grid.counts[1]] * grid.counts[0], first
+
+    def done(i, j):
+        nonlocal whole
+        if not (folder / MANIFEST).exists():
+            raise WriteError(f"{folder} was removed while the map was being made: start it again.")
+        left[i] -= 1
+        if not left[whole]:
+            while whole < len(left) and not left[whole]:
+                whole += 1
+            note(folder, about, whole)
+
+    return done
 
 
 @contextmanager
@@ -108,9 +154,9 @@ def about_job(template, image, grid, models, manner):
         digest.update(np.ascontiguousarray(template[name].values))
     asked = {key: str(value) for key, value in template.attrs.items()}
     return {
-        "scene": digest.hexdigest(), "model": models.key, "variables": list(template.data_vars),
-        "block": grid.block, "seed": manner.seed, "dropout": manner.dropout, "batch_size": manner.batch_size,
-        "precision": manner.precision, "device": manner.device, "attributes": asked,
+        "scene": digest.hexdigest(), "model": models.key, "block": grid.block, "seed": manner.seed,
+        "dropout": manner.dropout, "batch_size": manner.batch_size, "precision": manner.precision,
+        "device": manner.device, "attributes": asked,
     }  # fmt: skip
 
 
@@ -141,27 +187,6 @@ def begin(folder, template, grid, about):
     )
     note(folder, about, 0)
     return 0
-
-
-def fill(folder, template, image, grid, models, manner, describe, about, first, progress):
-    """Write the rows of blocks that are missing, and note each when it is there."""
-    store = zarr.open_group(folder / ARRAYS, mode="r+")
-    rows, columns = grid.counts
-    quiet = None if progress else True  # None: a bar in terminals alone
-    with tqdm(
-        total=rows * columns, initial=first * columns, desc=folder.stem, unit="block", disable=quiet
-    ) as bar:
-        for row, blocks in rows_of(image, grid, models, manner, first):
-            values = np.concatenate(blocks, axis=2)[:, :, : template.sizes["x"]]
-            top = row * grid.block
-            height = min(values.shape[1], template.sizes["y"] - top)
-            if not (folder / MANIFEST).exists():
-                raise WriteError(f"{folder} was removed while the map was being made: start it again.")
-            for name, layer in describe(values[:, :height]).items():
-                if name in template:
-                    store[name][..., top : top + height, :] = layer
-            note(folder, about, row + 1)
-            bar.update(columns)
 
 
 def finish(folder, path, template):

@@ -12,6 +12,7 @@ import torch
 
 from ..errors import GlacierlabError
 from ..models import Segmenter, load_model, save_model
+from .batches import fewer, is_out_of_memory, most_tiles
 from .passes import made_ready, run
 
 KEPT = 2  # sets of models that a process keeps
@@ -34,25 +35,36 @@ class Models:
         self.members = list(members)
         self.card = self.members[0].card
         self.key = fingerprint_of(self.members)
-        self._ready = {}
+        self._ready = {}  # by device
+        self._most = {}  # tiles at a time, by manner
 
     @property
     def channels(self):
         """How many probabilities a pixel has."""
         return len(self.card.names)
 
-    def run(self, images, places, manner):
-        """`passes.run`, one batch at a time in a process, and always in the same thread.
+    def run(self, window, tiles, manner):
+        """`passes.run`, one window at a time in a process, and always in the same thread.
 
         Torch keeps workers for every thread that calls it, and those of several wait for each other on few
         cores.
         """
-        return runner().submit(self._run, images, places, manner).result()
+        return runner().submit(self._run, window, tiles, manner).result()
 
-    def _run(self, images, places, manner):
+    def _run(self, window, tiles, manner):
+        manner = manner.settled()
         if manner.device not in self._ready:
             self._ready[manner.device] = [made_ready(each, manner.device) for each in self.members]
-        return run(self._ready[manner.device], images, places, manner)
+        models, way = self._ready[manner.device], (manner, window.shape[0])
+        if way not in self._most:
+            self._most[way] = most_tiles(models, window.shape[0], len(tiles[0].weights_y), manner)
+        while True:
+            try:
+                return run(models, window, tiles, manner, self._most[way])
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._most[way] = fewer(self._most[way], manner)
 
     def __reduce__(self):
         with TemporaryDirectory() as folder:

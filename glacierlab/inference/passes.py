@@ -3,9 +3,11 @@
 import copy
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +15,7 @@ from ..errors import GlacierlabError
 from ..samples.moves import MOVES, inverse, sources_of
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+ONE = 2**28  # a probability of 1 as a whole number; int32 holds sums up to 8
 FASTER = 1.3  # by which bf16 must beat float32 on a CPU before it is taken
 
 
@@ -31,9 +34,10 @@ class Manner:
     spread : bool
         Whether the standard deviation over views, draws and members is asked.
     precision : str
-        "float32" or "bfloat16".
+        "float32", "bfloat16", or "auto": the process where tiles run decides.
     device : str
-    batch_size : int
+        Or "auto", likewise.
+    batch_size : int or "auto"
         Tiles at a time.
     """
 
@@ -44,63 +48,120 @@ class Manner:
     spread: bool = False
     precision: str = "float32"
     device: str = "cpu"
-    batch_size: int = 4
+    batch_size: int | str = 4
+
+    def settled(self):
+        """The same with device and precision of this process."""
+        device = device_of(self.device)
+        return replace(self, device=device, precision=precision_of(self.precision, device))
 
 
-def run(models, images, places, manner):
-    """Probabilities of tiles, averaged over members, views and draws.
+class Tile(NamedTuple):
+    """A tile: its first pixel in a window, its weights (pixel,) along both axes, its place in the scene."""
+
+    y: int
+    x: int
+    weights_y: np.ndarray
+    weights_x: np.ndarray
+    place: tuple[int, int]
+
+    def slices(self):
+        """Its rows and columns in the window."""
+        return slice(self.y, self.y + len(self.weights_y)), slice(self.x, self.x + len(self.weights_x))
+
+
+@torch.inference_mode()
+def run(models, window, tiles, manner, most):
+    """Sum of what tiles give to the pixels of a window, each weighted.
+
+    The window goes to the device once; tiles are cut, and blended, there. Sums are whole numbers, so that
+    they do not depend on the order of tiles.
 
     Parameters
     ----------
     models : sequence of Segmenter
         As `made_ready` gives them.
-    images : torch.Tensor
-        (N, C, t, t) float32, finite.
-    places : sequence of (int, int)
-        Row and column of each tile: they seed the draws of dropout.
+    window : numpy.ndarray
+        (C, y, x) float32, NaN where not observed.
+    tiles : sequence of Tile
+        Those without an observed pixel are left out.
     manner : Manner
+        Settled.
+    most : int
+        Tiles at a time.
 
     Returns
     -------
-    torch.Tensor
-        (N, K, t, t) float32; where `spread` is asked, (N, K + 1, t, t), the last the standard deviation over
-        all passes of the class whose is largest.
+    numpy.ndarray
+        (K, y, x) int32, in parts of `ONE`; where `spread` is asked (K + 1, y, x), the last the standard
+        deviation over all passes of the class whose is largest.
 
     Raises
     ------
     GlacierlabError
         A model gives NaN or infinity.
+    torch.OutOfMemoryError
+        So many tiles are too many.
     """
-    size = 1 if manner.dropout else manner.batch_size  # draws must not depend on the neighbors in a batch
-    found = []
-    for first in range(0, len(images), size):
-        batch = images[first : first + size].to(manner.device, non_blocking=True)
-        found.append(averaged(models, batch, places[first], manner).cpu())
-    return torch.cat(found)
+    device, pinned = torch.device(manner.device), torch.device(manner.device).type == "cuda"
+    image = torch.from_numpy(np.ascontiguousarray(window))
+    image = (image.pin_memory() if pinned else image).to(device, non_blocking=True)
+    seen = torch.isfinite(image).all(dim=0)
+    if not seen.all():
+        image = torch.where(seen, image, 0)
+    known = seen.cpu().numpy()
+    tiles = [tile for tile in tiles if known[tile.slices()].any()]
+    size = 1 if manner.dropout else most  # draws must not depend on the neighbors in a batch
+    total, finite = None, []
+    for first in range(0, len(tiles), size):
+        batch = tiles[first : first + size]
+        images = torch.stack([image[:, rows, columns] for rows, columns in map(Tile.slices, batch)])
+        found = averaged(models, images.contiguous(memory_format=torch.channels_last), batch[0].place, manner)
+        finite.append(torch.isfinite(found.sum()))
+        if total is None:
+            total = torch.zeros((found.shape[1], *window.shape[1:]), dtype=torch.int32, device=device)
+        for tile, values in zip(batch, found, strict=True):
+            rows, columns = (torch.from_numpy(each).to(device) for each in tile[2:4])
+            weighted = values.mul_(rows[:, None]).mul_(columns * ONE).round_()
+            total[(slice(None), *tile.slices())] += weighted.int()
+    require_finite(finite, tiles[::size], models)
+    return None if total is None else total.cpu().numpy()
 
 
-@torch.inference_mode()
+def require_finite(finite, tiles, models):
+    """GlacierlabError with the place of the first batch that is not."""
+    for place in (tile.place for yes, tile in zip(finite, tiles, strict=True) if not yes):
+        raise GlacierlabError(
+            f"The model {models[0].name!r} gives no numbers at row {place[0]}, column {place[1]}, or in a "
+            "tile beside: its weights or the scale of its features are at fault."
+        )
+
+
 def averaged(models, batch, place, manner):
     """Mean and, where asked, spread of all passes of one batch; Welford's sums, so that nothing cancels."""
-    mean, squares, count = 0.0, 0.0, 0
+    mean = squares = None
+    count = 0
+    for found in each_pass(models, batch, place, manner):
+        count += 1
+        if mean is None:
+            mean, squares = found, torch.zeros_like(found) if manner.spread else None
+            continue
+        step = found - mean
+        mean += step / count
+        if manner.spread:
+            squares += step * (found - mean)
+    return torch.cat([mean, (squares / count).sqrt().amax(1, keepdim=True)], 1) if manner.spread else mean
+
+
+def each_pass(models, batch, place, manner):
+    """Probabilities (N, K, t, t) of every member, view and draw."""
     for model in models:
         for by in manner.views:
             turned = turn(batch, by, sources_of(manner.features, by))
             for draw in range(max(manner.dropout, 1)):
                 seeded = dropping(model, (manner.seed, *place, draw)) if manner.dropout else nullcontext()
                 with seeded:
-                    found = MOVED[inverse(by)](probabilities(model, turned, manner))
-                count += 1
-                step = found - mean
-                mean = mean + step / count
-                if manner.spread:
-                    squares = squares + step * (found - mean)
-    if not torch.isfinite(mean.sum()):
-        raise GlacierlabError(
-            f"The model {models[0].name!r} gives no numbers at row {place[0]}, column {place[1]}, or in a "
-            "tile beside: its weights or the scale of its features are at fault."
-        )
-    return torch.cat([mean, (squares / count).sqrt().amax(1, keepdim=True)], 1) if manner.spread else mean
+                    yield MOVED[inverse(by)](probabilities(model, turned, manner))
 
 
 def probabilities(model, images, manner):
@@ -109,11 +170,7 @@ def probabilities(model, images, manner):
     kind = torch.device(manner.device).type
     with torch.autocast(kind, torch.bfloat16) if half else nullcontext():
         logits = model(images.contiguous(memory_format=torch.channels_last))
-    logits = logits.float() / (model.card.temperature if model.card else 1.0)
-    if model.classes > 1:
-        return logits.softmax(dim=1)
-    yes = logits.sigmoid()
-    return torch.cat([1 - yes, yes], dim=1)
+    return model.activated(logits)
 
 
 def turn(images, by, sources):

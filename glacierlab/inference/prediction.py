@@ -1,21 +1,28 @@
 """`predict`: a model over a scene of any size."""
 
 from functools import partial
+from os import PathLike
 
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.utils import parse_bytes
 
 from ..errors import GlacierlabError, GridError
 from ..features.recipe import Recipe
+from ..io.align import at_pixel_size
 from ..io.layers import pixel_size_m, require_crs
+from ..io.scene import open_scene
 from ..samples.moves import sources_of
 from ..tables import CLASSES, NOT_OBSERVED, lookup
-from .blocks import Grid, block_side, predicted
-from .job import written
+from .blocks import Grid, block_side, predicted, rows_of
+from .cluster import cluster
+from .job import about_job, fill, require_name, written
 from .models import models_of
-from .passes import Manner, device_of, precision_of, require_dropout
+from .passes import Manner, precision_of, require_dropout
+from .walking import MEMORY, walk
 
+CHUNK = 1024  # in which scenes are opened from paths [pixels]
 TILE = 256  # where the model's card says nothing: an assumption
 VIEWS = {
     "none": ("identity",),
@@ -26,12 +33,12 @@ VIEWS = {
 }  # fmt: skip
 UNCERTAINTIES = ("entropy", "spread")
 SAME_SIZE = 1 / 3  # share by which pixels may differ from the model's
-CPU_PIXELS = 2**18  # of a batch on a CPU: about where more tiles at a time are no faster
 
 
 def predict(
     scene, model, *, tile=None, overlap=None, blend="hann", tta="none", uncertainty=(), dropout=0, seed=0,
-    batch_size="auto", device="auto", precision="auto", out=None, progress=True,
+    batch_size="auto", device="auto", precision="auto", resample=False, out=None, max_memory=None,
+    progress=True,
 ):  # fmt: skip
     """Map a scene with a model, tile by tile; lazy if the scene is.
 
@@ -41,9 +48,9 @@ def predict(
 
     Parameters
     ----------
-    scene : xarray.Dataset or xarray.DataArray
-        A scene (y, x) or (time, y, x), of which the model's recipe makes its layers; or a stack
-        (feature, y, x) that was made by that recipe.
+    scene : xarray.Dataset, xarray.DataArray or path
+        A scene (y, x) or (time, y, x), of which the model's recipe makes its layers; a stack
+        (feature, y, x) that was made by that recipe; or what `open_scene` opens, here lazily.
     model : path, Segmenter or list of these
         A model file, "default", or a model with a card. Several are averaged; they have the same features,
         classes and recipe.
@@ -68,14 +75,22 @@ def predict(
     seed : int
         Of these draws. They depend on seed and tile alone.
     batch_size : int or "auto"
-        Tiles at a time.
+        Tiles at a time; "auto" suits a CPU, and is found by trial on a GPU. Where there is no memory for
+        them, half as many.
     device : str
-        "auto" is a GPU where there is one.
+        "auto" is a GPU where there is one. On a `dask.distributed` cluster each worker decides for itself;
+        where workers declare a resource "GPU", tiles run on those alone, one block a unit of it.
     precision : {"auto", "float32", "bfloat16"}
         "auto" is bfloat16 on GPUs that have it, and on CPUs whose convolutions are faster so.
+    resample : bool
+        Bring a scene whose pixels differ from the model's by more than a third to the model's pixel size,
+        averaged where pixels grow, else bilinearly; the map has these pixels.
     out : path, optional
-        Write the map as it is made, with memory for some rows of tiles: a Zarr folder ("map.zarr"), or the
-        class map alone as a cloud-optimized GeoTIFF ("map.tif"). After a kill the same call goes on.
+        Write the map as it is made: a Zarr folder ("map.zarr"), or the class map alone as a cloud-optimized
+        GeoTIFF ("map.tif"). After a kill the same call goes on.
+    max_memory : int or str, optional
+        With `out`: most memory around the model and its batch, in bytes or as "2 GB"; 1 GB by default, an
+        assumption.
     progress : bool
         Whether a bar shows how far that is, in terminals.
 
@@ -110,40 +125,55 @@ def predict(
     (('class', 'y', 'x'), {'class': 4, 'y': 60, 'x': 80})
     """
     models = models_of(model)
-    manner = manner_of(models, tile, tta, uncertainty, dropout, seed, batch_size, device, precision)
-    how = dict(tile=tile, overlap=overlap, blend=blend, uncertainty=uncertainty)
+    manner = manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, precision)
+    if isinstance(scene, str | PathLike):
+        scene = open_scene(scene, chunks=CHUNK)
+    how = dict(tile=tile, overlap=overlap, blend=blend, uncertainty=uncertainty, resample=resample)
     if "time" not in scene.dims:
-        return of_date(scene, models, manner, out=out, progress=progress, **how)
+        memory = MEMORY if max_memory is None else parse_bytes(max_memory)
+        return of_date(scene, models, manner, out=out, memory=memory, progress=progress, **how)
     if out is not None:
         raise GlacierlabError("out= holds one date: choose it with isel(time=0), and write each by itself.")
     dates = [scene.isel(time=number) for number in range(scene.sizes["time"])]
-    return xr.concat([of_date(date, models, manner, **how) for date in dates], "time")
+    return xr.concat([of_date(date, models, manner, progress=progress, **how) for date in dates], "time")
 
 
-def of_date(scene, models, manner, *, tile, overlap, blend, uncertainty, out=None, progress=True):
+def of_date(
+    scene, models, manner, *, tile, overlap, blend, uncertainty, resample, out=None, memory=MEMORY,
+    progress=True,
+):  # fmt: skip
     """The prediction of a scene or stack of one date."""
-    stack = stack_of(scene, models.card)
+    stack = stack_of(scene, models.card, resample)
     tile = tile or models.card.tile or TILE
     overlap = overlap if overlap is not None else 0 if blend == "none" else tile // 4
     image = padded(stack.data, tile)
-    grid = Grid(image.shape[1:], tile, overlap, blend, block_side(tile, image.shape[1:]))
-    image = in_blocks(image, grid)
+    grid = Grid(image.shape[1:], tile, overlap, blend, block_side(tile, image.shape[1:], manner.device))
     describe = partial(layers_of, card=models.card, uncertainty=uncertainty)
     about = {"tile": tile, "overlap": overlap, "blend": blend, "views": list(manner.views)}
     about |= {key: scene.attrs[key] for key in ("datetime", "sensor", "title") if key in scene.attrs}
-    values = predicted(image, grid, models, manner)[:, : stack.sizes["y"], : stack.sizes["x"]]
+    blocked = in_blocks(image, grid)
+    values = predicted(blocked, grid, models, manner)[:, : stack.sizes["y"], : stack.sizes["x"]]
     found = dataset_of(describe(values), stack, models.card).assign_attrs(about)
     if out is not None:
-        return written(found, image, grid, models, manner, describe, out, progress)
+
+        def blocks(first):
+            if cluster() is not None:
+                return rows_of(blocked, grid, models, manner, first)
+            return walk(image, grid, models, manner, first, memory)
+
+        job = about_job(found, image, grid, models, manner)
+        return written(found, blocks, grid, job, describe, require_name(out), progress)
     if stack.chunks is not None:
         return found
-    return found.compute(scheduler="sync")  # torch has threads of its own
+    arrays = {name: np.empty(layer.shape, layer.dtype) for name, layer in found.items()}
+    fill(arrays, found, walk(image, grid, models, manner), grid, describe, "predict", progress)
+    return found.copy(data=arrays)
 
 
 # ---- what goes in ----
 
 
-def stack_of(scene, card):
+def stack_of(scene, card, resample=False):
     """The model's layers of a scene, or a stack's that has them, (feature, y, x)."""
     if isinstance(scene, xr.DataArray):
         stack = scene
@@ -162,6 +192,8 @@ def stack_of(scene, card):
                 "The model's file holds no recipe: give a stack (feature, y, x) that has its features, "
                 f"{list(card.features)}."
             )
+        if resample and size_differs(scene, card):
+            scene = at_pixel_size(scene, card.pixel_size_m)
         stack = Recipe.from_json(card.recipe).apply(scene)
     require_size(stack, card)
     return stack.astype("float32", copy=False)
@@ -169,17 +201,20 @@ def stack_of(scene, card):
 
 def require_size(stack, card):
     """GridError where pixels are degrees, or differ from the model's by more than a third."""
-    crs = require_crs(stack, "predict")
-    if crs.is_geographic:
+    if size_differs(stack, card):
+        raise GridError(
+            f"The scene's pixels have {pixel_size_m(stack):g} m, the model was trained on "
+            f"{card.pixel_size_m:g} m, where glaciers look otherwise: give the scene and resample=True."
+        )
+
+
+def size_differs(raster, card):
+    """Whether pixels differ from the model's by more than a third; GridError where they are degrees."""
+    if require_crs(raster, "predict").is_geographic:
         raise GridError(
             "The scene is in degrees: reproject it to metres first, such as scene.rio.reproject(…)."
         )
-    found = pixel_size_m(stack)
-    if card.pixel_size_m and abs(found / card.pixel_size_m - 1) > SAME_SIZE:
-        raise GridError(
-            f"The scene's pixels have {found:g} m, the model was trained on {card.pixel_size_m:g} m, where "
-            "glaciers look otherwise. Resample the scene to the model's pixels first."
-        )
+    return bool(card.pixel_size_m) and abs(pixel_size_m(raster) / card.pixel_size_m - 1) > SAME_SIZE
 
 
 def padded(values, tile):
@@ -206,8 +241,8 @@ def in_blocks(values, grid):
     return values.rechunk(chunks)
 
 
-def manner_of(models, tile, tta, uncertainty, dropout, seed, batch_size, device, precision):
-    """How tiles go through the models, from what was asked."""
+def manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, precision):
+    """How tiles go through the models, from what was asked; on a cluster "auto" is left to its workers."""
     views = lookup(VIEWS, tta, kind="tta") if isinstance(tta, str) else tuple(tta)
     if not views:
         raise GlacierlabError("tta=[]: give 'none', or names of views.")
@@ -223,16 +258,17 @@ def manner_of(models, tile, tta, uncertainty, dropout, seed, batch_size, device,
         require_dropout(models.members)
     if "spread" in asked and len(views) * max(dropout, 1) * len(models.members) == 1:
         raise GlacierlabError("A spread needs several views (tta=), draws (dropout=) or models.")
-    device = device_of(device)
-    side = tile or models.card.tile or TILE
-    if batch_size == "auto":
-        batch_size = max(1, CPU_PIXELS // side**2)
-    elif not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
+    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if batch_size != "auto" and not (whole and batch_size >= 1):
         raise GlacierlabError(f"batch_size={batch_size!r}: give 'auto' or a whole number, 1 or more.")
-    return Manner(
-        tuple(models.card.features), views, int(dropout), int(seed), "spread" in asked,
-        precision_of(precision, device), device, int(batch_size),
+    manner = Manner(
+        tuple(models.card.features), views, int(dropout), int(seed), "spread" in asked, precision, device,
+        int(batch_size) if whole else "auto",
     )  # fmt: skip
+    precision_of(precision, "cpu")  # refuses unknown ones
+    if cluster() is not None:
+        return manner
+    return manner.settled()
 
 
 # ---- what comes out ----

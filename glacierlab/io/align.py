@@ -129,6 +129,27 @@ def add_layer(scene, name, source, *, resampling=None, band=None, wraps=None):
     return scene.assign({name: layer})
 
 
+def at_pixel_size(scene, size):
+    """A scene's bands and layers (y, x) at another pixel size [units of the CRS]; its flags are left out.
+
+    Averaged where pixels grow, else bilinear; lazy if the scene is, NaN beyond its border.
+    """
+    own = geobox_of(scene, "Resampling")
+    grid = own.zoom_to(resolution=size)
+    chunks = chunks_of(scene)
+    chunks = None if chunks is None else tuple(max(map(max, chunks)) for _ in grid.shape)
+    layers = {
+        name: (("y", "x"), on_grid(layer, grid, default_resampling(layer, own, grid), chunks), layer.attrs)
+        for name, layer in scene.data_vars.items()
+        if layer.dtype.kind == "f"
+    }
+    x, y = (
+        grid.affine.c + grid.affine.a * (np.arange(grid.shape[1]) + 0.5),
+        grid.affine.f + grid.affine.e * (np.arange(grid.shape[0]) + 0.5),
+    )
+    return xr.Dataset(layers, {"y": y, "x": x}, scene.attrs).rio.write_crs(scene.rio.crs)
+
+
 def require_new_name(scene, name):
     """GlacierlabError for a name that is no identifier, reserved, or taken."""
     if not isinstance(name, str) or not name.isidentifier():

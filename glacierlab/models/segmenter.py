@@ -51,7 +51,11 @@ class Segmenter(nn.Module):
         They are those of eval mode, whatever mode the model is in, and change nothing in it.
         """
         with in_eval_mode(self):
-            logits = self(image).float() / (self.card.temperature if self.card else 1.0)
+            return self.activated(self(image))
+
+    def activated(self, logits):
+        """Probabilities (N, max(classes, 2), H, W) float32 of logits (N, classes, H, W)."""
+        logits = logits.float() / (self.card.temperature if self.card else 1.0)
         if self.classes > 1:
             return logits.softmax(dim=1)
         yes = logits.sigmoid()

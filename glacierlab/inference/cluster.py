@@ -1,0 +1,24 @@
+"""The `dask.distributed` cluster that is in use, if any."""
+
+import sys
+
+
+def cluster():
+    """The Client that computes by default, None where this process does."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def gpu_units():
+    """What a task that runs a model takes of the workers' resources: a GPU where one is declared."""
+    client = cluster()
+    if client is None:
+        return {}
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return {"GPU": 1} if any("GPU" in worker["resources"] for worker in workers) else {}
