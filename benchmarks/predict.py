@@ -3,10 +3,15 @@
 U-Net-ResNet34 on 13 bands of noise, tiles of 256 that overlap by 64, all from memory to memory. The bare
 passes are those of as many tiles in the same batches; MONAI (pip install monai; left out where it is missing)
 runs at the same overlap, with constant and Gaussian weights, in float32. Rounds take turns; the best of each
-counts. `--memory` measures the process's peak beside the model instead, from a Zarr scene to a Zarr map.
+counts. `--memory` measures the process's peak beside the model instead, from a Zarr scene to a Zarr map with
+a small model; `--views` all eight views against one; `--cluster` two processes of one thread against one;
+`--gpu` a GPU, from memory to memory, against the bare passes of the best batch.
 
     python benchmarks/predict.py --side 4096 --rounds 1
     python benchmarks/predict.py --memory 4096 8192
+    python benchmarks/predict.py --views --side 1024
+    OMP_NUM_THREADS=1 python benchmarks/predict.py --cluster --side 2048
+    python benchmarks/predict.py --gpu --side 10980
 """
 
 import argparse
@@ -48,20 +53,22 @@ def in_memory(side):
     return xr.DataArray(values, coords_of(side), ("feature", "y", "x")).rio.write_crs(32632)
 
 
-def by_predict(stack, model, precision):
-    asked = dict(tile=TILE, overlap=OVERLAP, batch_size=BATCH, precision=precision)
-    return gl.predict(stack, model, **asked).class_map.values
+def by_predict(stack, model, precision, batch=BATCH, **asked):
+    asked |= dict(tile=TILE, overlap=OVERLAP, batch_size=batch, precision=precision)
+    return gl.predict(stack, model, progress=False, **asked).class_map.values
 
 
-def by_forward(stack, model, precision):
+def by_forward(stack, model, precision, batch=BATCH, device="cpu"):
     """As many tiles as `predict` runs, of the scene's first values."""
-    manner = manner_of(models_of(model), "none", (), 0, 0, BATCH, "cpu", precision)
-    ready = made_ready(model, "cpu")
+    manner = manner_of(models_of(model), "none", (), 0, 0, batch, device, precision)
+    ready = made_ready(model, device)
     tiles = np.prod([len(axis.starts) for axis in axes_of(stack.shape[1:], TILE, OVERLAP, "hann")])
-    image = torch.from_numpy(stack.values[None, :, :TILE, :TILE]).expand(BATCH, -1, -1, -1).contiguous()
+    image = torch.from_numpy(stack.values[None, :, :TILE, :TILE]).to(device)
+    image = image.expand(batch, -1, -1, -1).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        for first in range(0, tiles, BATCH):
-            probabilities(ready, image[: min(BATCH, tiles - first)], manner)
+        for first in range(0, tiles, batch):
+            found = probabilities(ready, image[: min(batch, tiles - first)], manner)
+    found.cpu()  # all of it is done
 
 
 def by_monai(stack, model, mode):
@@ -117,6 +124,53 @@ def compare(side, rounds):
                 print(f"{other} / predict, auto: {ratio:.3f} (aim: at least {HALF_AIM})")
 
 
+def best_of(rounds, run, *args, **asked):
+    """Seconds of the fastest run."""
+    seconds = []
+    for _ in range(rounds):
+        start = perf_counter()
+        run(*args, **asked)
+        seconds.append(perf_counter() - start)
+    return min(seconds)
+
+
+def views(side, rounds):
+    stack, model = in_memory(side), made_model()
+    one, eight = (best_of(rounds, by_predict, stack, model, "auto", tta=tta) for tta in ("none", "dihedral"))
+    print(f"one view {one:.1f} s, eight {eight:.1f} s: {eight / one:.2f} times (aim: at most 8.3)")
+
+
+def cluster(side):
+    from distributed import Client, LocalCluster
+
+    stack, model, maps, seconds = in_memory(side).chunk(y=1024, x=1024), made_model(), [], []
+    asked = dict(tile=TILE, overlap=OVERLAP, batch_size=BATCH, precision="float32")
+    for workers in (1, 2):
+        options = dict(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        with LocalCluster(**options) as local, Client(local):
+            held = stack.persist()
+            gl.predict(held[:, :TILE, :TILE], model, **asked).class_map.compute()
+            start = perf_counter()
+            maps.append(gl.predict(held, model, **asked).class_map.compute().values)
+            seconds.append(perf_counter() - start)
+    print(
+        f"one worker {seconds[0]:.1f} s, two {seconds[1]:.1f} s: {seconds[0] / seconds[1]:.2f} times faster"
+    )
+    print(f"(aim: at least 1.7); the same map: {np.array_equal(*maps)}")
+
+
+def gpu(side, rounds):
+    stack, model = in_memory(side), made_model()
+    whole = best_of(rounds + 1, by_predict, stack, model, "bfloat16", "auto", device="cuda")
+    bare = {
+        batch: best_of(rounds + 1, by_forward, stack, model, "bfloat16", batch, "cuda")
+        for batch in (8, 16, 32, 64, 128)
+    }
+    best = min(bare, key=bare.get)
+    print(f"{torch.cuda.get_device_name()}: predict {whole:.2f} s, {side**2 / whole / 1e6:.1f} Mpx/s")
+    print(f"bare passes {bare[best]:.2f} s in batches of {best}: {bare[best] / whole:.2f} (aim: 0.75)")
+
+
 def peak_mb():
     """The most memory that this process has held [MB]."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -138,7 +192,7 @@ def map_once(folder):
     """What `memory_of` measures, in a process of its own."""
     model = made_model("resnet18")
     stack = xr.open_zarr(Path(folder) / "scene.zarr", consolidated=False).set_coords("spatial_ref")["stack"]
-    gl.predict(in_memory(TILE), model, tile=TILE, overlap=OVERLAP)
+    gl.predict(in_memory(TILE), model, tile=TILE, overlap=OVERLAP, progress=False)
     before = peak_mb()
     asked = dict(tile=TILE, overlap=OVERLAP, batch_size=BATCH, progress=False)
     start = perf_counter()
@@ -151,10 +205,18 @@ def main():
     asked.add_argument("--side", type=int, default=1024)
     asked.add_argument("--rounds", type=int, default=2)
     asked.add_argument("--memory", type=int, nargs="+", help="sides of scenes")
+    for name in ("--views", "--cluster", "--gpu"):
+        asked.add_argument(name, action="store_true")
     asked.add_argument("--map", help=argparse.SUPPRESS)
     asked = asked.parse_args()
     if asked.map:
         return map_once(asked.map)
+    if asked.views:
+        return views(asked.side, asked.rounds)
+    if asked.cluster:
+        return cluster(asked.side)
+    if asked.gpu:
+        return gpu(asked.side, asked.rounds)
     if not asked.memory:
         return compare(asked.side, asked.rounds)
     peaks = []

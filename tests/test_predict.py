@@ -1,16 +1,25 @@
 """predict: the same map for every chunking, batch and blend; holes stay holes; refusals say what to do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.enums import Resampling
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import glacierlab as gl  # noqa: E402
-from glacierlab.errors import GlacierlabError, GridError, MissingBandError, UnknownNameError  # noqa: E402
+from glacierlab.errors import (  # noqa: E402
+    GlacierlabError,
+    GridError,
+    MissingBandError,
+    RadiometryError,
+    UnknownNameError,
+)
 from glacierlab.inference.tiles import Axis  # noqa: E402
 from glacierlab.models import Card, Segmenter  # noqa: E402
 
@@ -93,6 +102,28 @@ def test_no_chunk_batch_or_blend_changes_the_map(data):
     assert (eager.class_map.values[~known] == 255).all()
     sure = known & (np.sort(values, axis=0)[-1] - np.sort(values, axis=0)[-2] > 1e-3)
     np.testing.assert_array_equal(eager.class_map.values[sure], values.argmax(axis=0)[sure])
+
+
+def by_identity(height, width, blend):
+    """A model that gives back its input: as much as a map of it differs, at most."""
+    values = random_logits(height, width)
+    found = gl.predict(stack_of(values), model_of(), tile=64, overlap=20, blend=blend, precision="float32")
+    return abs(found.probability.values - softmax(values)).max()
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_an_identity_model_returns_its_input(blend):
+    for side in [*range(1, 8), *range(60, 68), *range(81, 600, 47), 600]:
+        assert by_identity(side, side, blend) < 1e-6
+        assert by_identity(side, 601 - side, blend) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blend", BLENDS)
+def test_an_identity_model_returns_its_input_of_any_size(blend):
+    for side in range(1, 601):
+        assert by_identity(side, side, blend) < 1e-6
+        assert by_identity(side, 601 - side, blend) < 1e-6
 
 
 @pytest.mark.parametrize("blend", BLENDS)
@@ -271,6 +302,36 @@ def test_several_dates_are_mapped_each_by_itself():
     xr.testing.assert_equal(found.isel(time=0), gl.predict(scene, "default"))
 
 
+def test_a_scene_comes_to_the_pixels_of_the_model():
+    world = gl.synthetic_world(3, shape=(200, 240))
+    fine, coarse = world.scene(2020), world.scene(2020).coarsen(y=2, x=2).mean()
+    coarse = coarse.assign_attrs(fine.attrs).rio.write_crs(fine.rio.crs).drop_vars("truth")
+    model = gl.load_model("default")
+    model.card = replace(model.card, pixel_size_m=30.0)
+    with pytest.raises(GridError, match="resample=True"):
+        gl.predict(coarse, model)
+    found = gl.predict(coarse, model, resample=True)
+    assert found.sizes["y"] == 200
+    np.testing.assert_allclose(found.y, fine.y)
+    np.testing.assert_allclose(found.x, fine.x)
+    own = gl.predict(fine, model)
+    assert float((found.class_map == own.class_map).mean()) > 0.9  # but for what 60 m cannot show
+    by_gdal = coarse.rio.reproject_match(fine, resampling=Resampling.bilinear, nodata=np.nan)
+    other = gl.predict(by_gdal.assign_attrs(fine.attrs), model)
+    np.testing.assert_allclose(found.probability, other.probability, atol=1e-4)
+    lazy = gl.predict(coarse.chunk(y=33, x=50), model, resample=True)
+    assert lazy.class_map.chunks is not None
+    np.testing.assert_array_equal(lazy.class_map, found.class_map)
+    xr.testing.assert_identical(gl.predict(fine, model, resample=True), own)  # nothing to do
+
+
+def test_a_path_is_opened_lazily(tmp_path):
+    scene = gl.synthetic_scene(seed=3, shape=(60, 70)).drop_vars("truth")
+    found = gl.predict(gl.write_raster(scene, tmp_path / "scene.tif"), "default")
+    assert found.class_map.chunks is not None
+    np.testing.assert_array_equal(found.class_map, gl.predict(scene, "default").class_map)
+
+
 def test_refusals_say_what_to_do():
     scene = gl.synthetic_scene(seed=3, shape=(60, 70))
     stack, model = stack_of(random_logits(40, 40)), model_of()
@@ -283,8 +344,10 @@ def test_refusals_say_what_to_do():
     degrees = stack.rio.write_crs("EPSG:4326")
     with pytest.raises(GridError, match="degrees"):
         gl.predict(degrees, model)
-    with pytest.raises(GridError, match="30 m, the model was trained on 10 m"):
-        gl.predict(stack, model_of(pixel_size_m=10.0))
+    with pytest.raises(GridError, match=r"30 m, the model was trained on 10 m.*resample=True"):
+        gl.predict(stack, model_of(pixel_size_m=10.0), resample=True)  # a stack, whose layers are made
+    with pytest.raises(RadiometryError, match="reflectance"):
+        gl.predict(scene.assign_attrs(radiometry="dn"), "default")
     with pytest.raises(UnknownNameError, match="Did you mean 'hann'"):
         gl.predict(stack, model, tile=32, blend="han")
     with pytest.raises(UnknownNameError, match="tta"):

@@ -13,7 +13,6 @@ import filelock
 import numpy as np
 import pytest
 import rasterio
-import xarray as xr
 import zarr
 
 torch = pytest.importorskip("torch")
@@ -21,7 +20,7 @@ torch = pytest.importorskip("torch")
 from test_predict import model_of, random_logits, stack_of  # noqa: E402
 
 import glacierlab as gl  # noqa: E402
-from glacierlab.errors import GlacierlabError, WriteError  # noqa: E402
+from glacierlab.errors import DataWarning, GlacierlabError, WriteError  # noqa: E402
 
 ASKED = dict(tile=64, overlap=16, precision="float32", uncertainty=["entropy"], progress=False)
 
@@ -229,27 +228,16 @@ def test_a_truncated_scene_is_told(tmp_path):
     assert not (tmp_path / "map.zarr").exists()
 
 
-# ---- several processes
+# ---- memory
 
 
-def test_a_cluster_gives_the_same_map_and_loads_the_model_once(tmp_path):
-    from distributed import Client, LocalCluster
-
-    scene = gl.synthetic_scene(seed=2, shape=(900, 700)).drop_vars("truth")
-    lazy = gl.open_scene(gl.write_raster(scene, tmp_path / "scene.tif"), chunks=300)
-    here = gl.predict(scene, "default", precision="float32")
-    options = dict(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
-    with LocalCluster(**options) as cluster, Client(cluster) as client:
-        there = gl.predict(lazy, "default", precision="float32").compute()
-        written = gl.predict(lazy, "default", precision="float32", out=tmp_path / "map.zarr", progress=False)
-        kept = client.run(models_kept)
-    xr.testing.assert_allclose(there, here, atol=1e-5)
-    np.testing.assert_array_equal(there.class_map, here.class_map)
-    np.testing.assert_array_equal(written.class_map, here.class_map)
-    assert list(kept.values()) == [1, 1]
-
-
-def models_kept():
-    from glacierlab.inference.models import REVIVED
-
-    return len(REVIVED)
+def test_memory_bounds_what_is_read_at_a_time(values, whole, tmp_path):
+    lazy = stack_of(values, chunks=(1, 1300, 600))
+    with pytest.raises(
+        GlacierlabError, match=r"max_memory=1 MB is too little.*give (\d+) MB or more"
+    ) as told:
+        gl.predict(lazy, model_of(), out=tmp_path / "map.zarr", max_memory="1 MB", **ASKED)
+    least = int(str(told.value).split(": give ")[1].split()[0])
+    with pytest.warns(DataWarning, match="read several times over"):
+        found = gl.predict(lazy, model_of(), out=tmp_path / "map.zarr", max_memory=least * 10**6, **ASKED)
+    np.testing.assert_array_equal(found.probability, whole.probability)

@@ -17,6 +17,7 @@ import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 
+from .cluster import gpu_units
 from .passes import ONE, Tile
 from .tiles import axes_of
 
@@ -189,10 +190,12 @@ def predicted(image, grid, models, manner):
                 for down, on in GIVERS
             ]
             join[(name, 0, i, j)] = (joined, givers, own, channels)
+    taking = {"resources": units} if (units := gpu_units()) else None
     layers = {model: {model: models}, below: cut, tiles: run, name: join}
     needs = {model: set(), below: {image.name}, tiles: {model, below, image.name}, name: {tiles, image.name}}
     graph = HighLevelGraph(
-        dict(image.dask.layers) | {each: MaterializedLayer(made) for each, made in layers.items()},
+        dict(image.dask.layers)
+        | {each: MaterializedLayer(made, taking if each == tiles else None) for each, made in layers.items()},
         dict(image.dask.dependencies) | needs,
     )
     return da.Array(graph, name, ((channels,), grid.chunks(0), grid.chunks(1)), dtype=np.float32)
@@ -270,8 +273,10 @@ def row_of_tiles(row, below, grid, i, model, manner):
     """`Sums` of each block of a row, not yet computed; `below` are the last rows of the blocks above."""
     width, tiles = grid.reach, []
     cut_border, run = dask.delayed(border), dask.delayed(run_block)
+    taking = {"resources": units} if (units := gpu_units()) else {}
     for j, own in enumerate(row):
         left = cut_border(row[j - 1], None, width) if j else None
         corner = cut_border(below[j - 1], None, width) if i and j else None
-        tiles.append(run(model, own, [below[j] if i else None, left, corner], grid, i, j, manner))
+        with dask.annotate(**taking):
+            tiles.append(run(model, own, [below[j] if i else None, left, corner], grid, i, j, manner))
     return tiles

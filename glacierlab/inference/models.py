@@ -13,7 +13,7 @@ import torch
 from ..errors import GlacierlabError
 from ..models import Segmenter, load_model, save_model
 from .batches import fewer, is_out_of_memory, most_tiles
-from .passes import made_ready, run
+from .passes import Window, device_of, fetched, made_ready, run, sent
 
 KEPT = 2  # sets of models that a process keeps
 
@@ -44,27 +44,32 @@ class Models:
         return len(self.card.names)
 
     def run(self, window, tiles, manner):
-        """`passes.run`, one window at a time in a process, and always in the same thread.
+        """Weighted sums (K, y, x) int32 of tiles of a window (C, y, x), or None; see `passes.run`.
 
-        Torch keeps workers for every thread that calls it, and those of several wait for each other on few
-        cores.
+        Models run one window at a time in a process, and always in the same thread: torch keeps workers for
+        every thread that calls it, and those of several wait for each other on few cores. To and from a GPU
+        windows travel meanwhile.
         """
-        return runner().submit(self._run, window, tiles, manner).result()
+        if device_of(manner.device).startswith("cuda"):
+            window = sent(window, device_of(manner.device))
+        return fetched(runner().submit(self._run, window, tiles, manner).result())
 
     def _run(self, window, tiles, manner):
         manner = manner.settled()
+        if not isinstance(window, Window):
+            window = sent(window, manner.device)
         if manner.device not in self._ready:
             self._ready[manner.device] = [made_ready(each, manner.device) for each in self.members]
-        models, way = self._ready[manner.device], (manner, window.shape[0])
-        if way not in self._most:
-            self._most[way] = most_tiles(models, window.shape[0], len(tiles[0].weights_y), manner)
+        models, channels = self._ready[manner.device], len(window.image)
+        if manner not in self._most:
+            self._most[manner] = most_tiles(models, channels, len(tiles[0].weights_y), manner)
         while True:
             try:
-                return run(models, window, tiles, manner, self._most[way])
+                return run(models, window, tiles, manner, self._most[manner])
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-            self._most[way] = fewer(self._most[way], manner)
+            self._most[manner] = fewer(self._most[manner], manner)
 
     def __reduce__(self):
         with TemporaryDirectory() as folder:

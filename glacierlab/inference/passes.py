@@ -70,19 +70,52 @@ class Tile(NamedTuple):
         return slice(self.y, self.y + len(self.weights_y)), slice(self.x, self.x + len(self.weights_x))
 
 
+class Window(NamedTuple):
+    """An image on its device, (C, y, x) with 0 where it is not observed; that, as NumPy; when it is there."""
+
+    image: torch.Tensor
+    known: np.ndarray
+    ready: torch.cuda.Event | None
+
+
+@torch.inference_mode()
+def sent(window, device):
+    """An image (C, y, x) float32, NaN where not observed, on its way to a device.
+
+    To a GPU it goes from pinned memory in a stream of its own, while models run in another.
+    """
+    image, device = torch.from_numpy(np.ascontiguousarray(window)), torch.device(device)
+    if device.type != "cuda":
+        return Window(*filled(image.to(device)), None)
+    with torch.cuda.stream(copying(device)):
+        found = filled(image.pin_memory().to(device, non_blocking=True))
+        return Window(*found, copying(device).record_event())
+
+
+@lru_cache
+def copying(device):
+    """The stream of a GPU in which images come."""
+    return torch.cuda.Stream(device)
+
+
+def filled(image):
+    """The image with 0 in all features where one has no value, and where all have one."""
+    seen = torch.isfinite(image).all(dim=0)
+    return image if seen.all() else torch.where(seen, image, 0), seen.cpu().numpy()
+
+
 @torch.inference_mode()
 def run(models, window, tiles, manner, most):
     """Sum of what tiles give to the pixels of a window, each weighted.
 
-    The window goes to the device once; tiles are cut, and blended, there. Sums are whole numbers, so that
-    they do not depend on the order of tiles.
+    Tiles are cut, and blended, on the device. Sums are whole numbers, so that they do not depend on the order
+    of tiles.
 
     Parameters
     ----------
     models : sequence of Segmenter
         As `made_ready` gives them.
-    window : numpy.ndarray
-        (C, y, x) float32, NaN where not observed.
+    window : Window
     tiles : sequence of Tile
         Those without an observed pixel are left out.
     manner : Manner
@@ -92,9 +125,9 @@ def run(models, window, tiles, manner, most):
 
     Returns
     -------
-    numpy.ndarray
+    torch.Tensor or None
         (K, y, x) int32, in parts of `ONE`; where `spread` is asked (K + 1, y, x), the last the standard
-        deviation over all passes of the class whose is largest.
+        deviation over all passes of the class whose is largest. None where nothing is observed.
 
     Raises
     ------
@@ -103,29 +136,39 @@ def run(models, window, tiles, manner, most):
     torch.OutOfMemoryError
         So many tiles are too many.
     """
-    device, pinned = torch.device(manner.device), torch.device(manner.device).type == "cuda"
-    image = torch.from_numpy(np.ascontiguousarray(window))
-    image = (image.pin_memory() if pinned else image).to(device, non_blocking=True)
-    seen = torch.isfinite(image).all(dim=0)
-    if not seen.all():
-        image = torch.where(seen, image, 0)
-    known = seen.cpu().numpy()
-    tiles = [tile for tile in tiles if known[tile.slices()].any()]
+    image = window.image
+    if window.ready is not None:
+        torch.cuda.current_stream(image.device).wait_event(window.ready)
+        image.record_stream(torch.cuda.current_stream(image.device))
+    tiles = [tile for tile in tiles if window.known[tile.slices()].any()]
+    if not tiles:
+        return None
+    rows, columns = (
+        torch.from_numpy(np.stack(each)).to(image.device)
+        for each in ([tile.weights_y for tile in tiles], [tile.weights_x * ONE for tile in tiles])
+    )
     size = 1 if manner.dropout else most  # draws must not depend on the neighbors in a batch
     total, finite = None, []
     for first in range(0, len(tiles), size):
         batch = tiles[first : first + size]
-        images = torch.stack([image[:, rows, columns] for rows, columns in map(Tile.slices, batch)])
+        images = torch.stack([image[:, ys, xs] for ys, xs in map(Tile.slices, batch)])
         found = averaged(models, images.contiguous(memory_format=torch.channels_last), batch[0].place, manner)
         finite.append(torch.isfinite(found.sum()))
         if total is None:
-            total = torch.zeros((found.shape[1], *window.shape[1:]), dtype=torch.int32, device=device)
-        for tile, values in zip(batch, found, strict=True):
-            rows, columns = (torch.from_numpy(each).to(device) for each in tile[2:4])
-            weighted = values.mul_(rows[:, None]).mul_(columns * ONE).round_()
-            total[(slice(None), *tile.slices())] += weighted.int()
+            total = image.new_zeros((found.shape[1], *image.shape[1:]), dtype=torch.int32)
+        found *= rows[first : first + size, None, :, None]
+        found *= columns[first : first + size, None, None, :]
+        for tile, values in zip(batch, found.round_().int(), strict=True):
+            total[(slice(None), *tile.slices())] += values
     require_finite(finite, tiles[::size], models)
-    return None if total is None else total.cpu().numpy()
+    return total
+
+
+def fetched(total):
+    """Sums as NumPy has them; from a GPU by way of pinned memory."""
+    if total is None or total.device.type != "cuda":
+        return total if total is None else total.numpy()
+    return torch.empty(total.shape, dtype=total.dtype, pin_memory=True).copy_(total).numpy()
 
 
 def require_finite(finite, tiles, models):

@@ -5,6 +5,7 @@ one ahead; of what was read, the borders that later blocks need stay. While one 
 is cut or written.
 """
 
+import math
 import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -146,7 +147,7 @@ def unit_of(image, grid, channels, memory):
     if least > memory:
         raise GlacierlabError(
             f"max_memory={memory / 1e6:.0f} MB is too little around the model for this scene of "
-            f"{len(image)} features and {grid.shape[1]} columns: give {least / 1e6:.0f} MB or more."
+            f"{len(image)} features and {grid.shape[1]} columns: give {math.ceil(least / 1e6)} MB or more."
         )
     if sides != asked:
         warnings.warn(
