@@ -17,6 +17,8 @@ _WHERE = {  # public name → the module that holds it
     "best_threshold": "features.threshold",
     "check": "quality",
     "compare": "judge.comparing",
+    "composite": "series.compositing",
+    "coregister": "series.alignment",
     "evaluate": "judge.evaluation",
     "fit": "train.fitting",
     "importance": "judge.attribution",
@@ -43,8 +45,8 @@ _WHERE = {  # public name → the module that holds it
     "write_report": "report",
 }
 _PARTS = (
-    "errors", "features", "io", "judge", "models", "outlines", "samples", "scores", "synthetic", "tables",
-    "teach", "train", "viz",
+    "errors", "features", "io", "judge", "models", "outlines", "samples", "scores", "series", "synthetic",
+    "tables", "teach", "train", "viz",
 )  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_PARTS]

@@ -11,7 +11,7 @@ from glacierlab.cli import main
 from glacierlab.judge import config
 from glacierlab.judge.comparing import compare
 from glacierlab.judge.config import compare_from
-from glacierlab.tables import PRESETS
+from glacierlab.tables import PRESETS, PROTOCOLS
 
 torch.set_num_threads(1)
 
@@ -133,14 +133,16 @@ def test_models_are_what_compare_itself_takes(tmp_path, monkeypatch):
     assert asked["out"] == tmp_path / "home/found"
 
 
-@pytest.mark.parametrize("name", ["compare_small", "compare_worlds"])
+@pytest.mark.parametrize("name", ["compare_small", "compare_views", "compare_worlds"])
 def test_examples_name_what_there_is(name, monkeypatch):
     """Everything up to the training; the options of each architecture too."""
     asked = {}
     monkeypatch.setattr(config, "compare", lambda given, **options: asked.update(options, models=given))
     compare_from(Path(__file__).parents[1] / f"examples/{name}.toml")
-    assert asked["protocol"] in ("chen2022", "cryonet")
+    assert asked["protocol"] in ("chen2022", "chu2022", "cryonet")
     assert PRESETS[asked["protocol"]]
+    variants = PROTOCOLS[asked["protocol"]].variants
     for each in asked["models"].values():
+        architecture = variants.get(each["model"], each)["model"]
         with torch.device("meta"):
-            models.build_model(each["model"], 6, 4, **each.get("options", {}))
+            models.build_model(architecture, 6, 4, **each.get("options", {}))

@@ -27,7 +27,7 @@ from judging import (  # noqa: E402
 
 from glacierlab.judge import confusions, scores_of  # noqa: E402
 from glacierlab.judge.evaluation import evaluate  # noqa: E402
-from glacierlab.judge.tally import channels_of  # noqa: E402
+from glacierlab.judge.looking import channels_of  # noqa: E402
 from glacierlab.models.card import Card  # noqa: E402
 
 THREE = ("background", "clean_ice", "debris_covered_ice")

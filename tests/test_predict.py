@@ -325,6 +325,16 @@ def test_a_scene_comes_to_the_pixels_of_the_model():
     xr.testing.assert_identical(gl.predict(fine, model, resample=True), own)  # nothing to do
 
 
+def test_a_model_takes_its_own_of_the_layers_of_a_recipe():
+    scene = gl.synthetic_scene(seed=3, shape=(60, 70))
+    recipe = gl.Recipe(["red", "swir16", "ndsi"]).fit(scene)
+    model = model_of(lambda x: x.repeat(1, 2, 1, 1)[:, :3], features=("ndsi", "red"), recipe=recipe.to_json())
+    found, stack = gl.predict(scene, model, tile=32), recipe.apply(scene)
+    np.testing.assert_allclose(
+        found.probability, softmax(stack.sel(feature=["ndsi", "red", "ndsi"]).values), atol=1e-5
+    )
+
+
 def test_a_path_is_opened_lazily(tmp_path):
     scene = gl.synthetic_scene(seed=3, shape=(60, 70)).drop_vars("truth")
     found = gl.predict(gl.write_raster(scene, tmp_path / "scene.tif"), "default")
@@ -352,6 +362,8 @@ def test_refusals_say_what_to_do():
         gl.predict(stack, model, tile=32, blend="han")
     with pytest.raises(UnknownNameError, match="tta"):
         gl.predict(stack, model, tta="dihedrall")
+    with pytest.raises(GlacierlabError, match="tile=0: give a whole number"):
+        gl.predict(stack, model, tile=0)
     with pytest.raises(GlacierlabError, match="overlap=32 with tile=32"):
         gl.predict(stack, model, tile=32, overlap=32)
     with pytest.raises(GlacierlabError, match="A spread needs several"):

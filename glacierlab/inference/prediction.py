@@ -144,7 +144,7 @@ def of_date(
 ):  # fmt: skip
     """The prediction of a scene or stack of one date."""
     stack = stack_of(scene, models.card, resample)
-    tile = tile or models.card.tile or TILE
+    tile = models.card.tile or TILE if tile is None else tile
     overlap = overlap if overlap is not None else 0 if blend == "none" else tile // 4
     image = padded(stack.data, tile)
     grid = Grid(image.shape[1:], tile, overlap, blend, block_side(tile, image.shape[1:], manner.device))
@@ -194,7 +194,7 @@ def stack_of(scene, card, resample=False):
             )
         if resample and size_differs(scene, card):
             scene = at_pixel_size(scene, card.pixel_size_m)
-        stack = Recipe.from_json(card.recipe).apply(scene)
+        stack = Recipe.from_json(card.recipe).apply(scene).sel(feature=list(card.features))
     require_size(stack, card)
     return stack.astype("float32", copy=False)
 

@@ -1,7 +1,7 @@
 """What a model is worth: scores with intervals, by stratum and date; calibration, comparison, importance.
 
-Everything is counted first: a pass of the model over a `PatchSet` leaves one confusion matrix a patch, and
-every score, interval and difference is a function of those.
+Everything is counted first: a pass of the model over a `PatchSet`, or its maps of `whole_scenes`, leaves one
+confusion matrix a patch or window, and every score, interval and difference is a function of those.
 """
 
 from importlib import import_module
@@ -25,6 +25,7 @@ _WHERE = {
     "protocol_worlds": "protocols",
     "reliability": "calibration",
     "scores_of": "tally",
+    "whole_scenes": "scenes",
 }  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
 
 __all__ = list(_WHERE)

@@ -15,15 +15,17 @@ from ..errors import GlacierlabError
 from ..features.fitting import SCALED
 from ..features.recipe import Recipe
 from ..tables import NOT_OBSERVED, lookup
+from .looking import card_of, channels_of
 from .permuting import bar, permute_others, permute_pixels, permute_tiles
-from .tally import MEAN, SCORES, card_of, channels_of, confusions, mean_of, score_values
+from .scenes import SceneSet, patches_or_scenes
+from .tally import MEAN, SCORES, confusions, mean_of, score_values
 
 COLUMNS = ["method", "class", "group", "importance", "spread", "repeats"]
 
 
 def importance(
-    model, patches, *, groups=None, method="permute_tiles", metric="iou", repeats=5, seed=0, baseline=None,
-    steps=64, train=None, fit=None, batch_size=8, device="auto",
+    model, patches, *, labels=None, groups=None, method="permute_tiles", metric="iou", repeats=5, seed=0,
+    baseline=None, steps=64, train=None, fit=None, batch_size=8, device="auto",
 ):  # fmt: skip
     """How much a model's scores, class by class, owe to each group of its features.
 
@@ -34,8 +36,12 @@ def importance(
     ----------
     model : Segmenter
         With a card.
-    patches : PatchSet
-        That the model was not trained on.
+    patches : PatchSet, xarray.Dataset, or list or dict of Datasets
+        That the model was not trained on. Whole scenes (also of `gl.judge.whole_scenes`) are cut into windows
+        as large as the model's tiles, side by side: these are the patches that swap features, and each is
+        seen alone, not as `gl.predict` blends it with others.
+    labels : DataArray or GeoDataFrame, or list or dict of them, optional
+        Of scenes: class maps or outlines; by default their `truth`.
     groups : dict of str to sequence of str, optional
         Names of features by group; what is in none stays as it is, but for "permute_others". By default the
         groups of the recipe in the model's card, and each feature by itself where there is none.
@@ -99,6 +105,8 @@ def importance(
     lookup(dict.fromkeys(SCORES), metric, kind="metric")
     methods = [method] if isinstance(method, str) else list(method)
     measures = {name: lookup(METHODS, name, kind="method of importance") for name in methods}
+    patches = patches_or_scenes(patches, labels, model)
+    patches = patches.windows_alone() if isinstance(patches, SceneSet) else patches
     channels_of(model, patches)  # refuses what does not fit before anything else
     asked = Asked(
         model, patches, groups_of(model, groups), metric, int(repeats), seed, baseline, steps, train, fit,

@@ -11,8 +11,9 @@ import pandas as pd
 import torch
 
 from ..errors import GlacierlabError, warn
+from ..inference.passes import device_of, made_ready
 from ..tables import NOT_OBSERVED
-from .tally import inputs, order_of
+from .looking import inputs, order_of
 
 BINS = 15  # an assumption
 COLDEST, HOTTEST = 0.02, 50.0  # bounds of the temperature, an assumption
@@ -111,15 +112,19 @@ class Ledger:
         self.bins, self.loss = bins, 0.0
         self.sums = np.zeros((1 + classes, 4, bins))
 
-    def add(self, probabilities, labels):
-        """Count probabilities (N, K, H, W) of labeled pixels (N, H, W)."""
+    def entry(self, probabilities, labels):
+        """Sums and loss of probabilities (N, K, H, W) of labeled pixels (N, H, W), for `add`."""
         known = labels != NOT_OBSERVED
         actual, given = labels[known], np.moveaxis(probabilities, 1, 0)[:, known]  # (n,), (K, n)
-        self.sums[0] += bin_sums(given.max(axis=0), given.argmax(axis=0) == actual, self.bins)
-        for number, each in enumerate(given):
-            self.sums[1 + number] += bin_sums(each, actual == number, self.bins)
+        sums = [bin_sums(given.max(axis=0), given.argmax(axis=0) == actual, self.bins)]
+        sums += [bin_sums(each, actual == number, self.bins) for number, each in enumerate(given)]
         right = given[actual, np.arange(len(actual))].astype(np.float64)
-        self.loss -= np.log(np.maximum(right, TINY)).sum()
+        return np.stack(sums), -np.log(np.maximum(right, TINY)).sum()
+
+    def add(self, entry):
+        """Add what `entry` gave."""
+        self.sums += entry[0]
+        self.loss += entry[1]
 
     def summary(self, classes):
         """One row for the confidence ("all") and one a class: ece, mce, brier; nll of all."""
@@ -220,8 +225,9 @@ def sampled_logits(model, patches, batch_size, device, max_pixels, seed):
     """Logits (n, K) float32, without temperature, and labels (n,) of pixels drawn from all patches."""
     order, each = order_of(model, patches), max(1, max_pixels // max(len(patches), 1))
     logits, labels = [], []
-    for places, images, truth in inputs(model, patches, batch_size, device):
-        out = model(images).float()
+    model = made_ready(model, where := device_of(device))
+    for places, images, truth in inputs(model, patches, batch_size):
+        out = model(images.to(where)).float()
         if out.shape[1] == 1:  # a sigmoid is the softmax of 0 and the logit
             out = torch.cat([torch.zeros_like(out), out], dim=1)
         out = (out if order is None else out[:, order]).permute(0, 2, 3, 1).cpu().numpy()

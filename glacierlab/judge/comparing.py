@@ -24,9 +24,10 @@ from ..train import fit
 from ..train.fitting import require_arguments
 from ..train.starting import build_for
 from .comparison import DIFFERENCES, MODELS, TABLE, Comparison, tables_of_test
-from .contenders import Contender, Study, contenders_of, require_seeds, studies_of
+from .contenders import Contender, Study, contenders_of, require_seeds, studies_of, trained_alike
+from .looking import batches, channels_of, passing
 from .protocols import protocol_worlds
-from .tally import batches, channels_of, confusions, ready
+from .tally import confusions
 
 VERSION = 1  # of what a fingerprint holds
 ELSEWHERE = "elsewhere"  # where a model that was given trained was trained
@@ -35,8 +36,9 @@ TIMED = 2**18  # pixels at a time when a model is timed, at least a patch
 
 
 def compare(
-    models, patches=None, *, protocol=None, worlds=None, layers=None, seeds=(0,), max_epochs=None,
-    minutes=None, metrics=None, blocks="auto", repeats=1000, device="auto", out=None, **training,
+    models, patches=None, *, protocol=None, worlds=None, layers=None, inference=None, seeds=(0,),
+    max_epochs=None, minutes=None, metrics=None, blocks="auto", repeats=1000, device="auto", out=None,
+    **training,
 ):  # fmt: skip
     """Compare models under one split, with the same seeds and the same budget.
 
@@ -47,13 +49,14 @@ def compare(
     ----------
     models : dict or sequence
         By name: the name of an architecture; (that, options); a dict with `model` and, where wanted,
-        `options`, `layers` and `logits` (1: a sigmoid of the second of two classes); or one that is trained
-        already, a `Segmenter` with a card or the path of a model file, which is judged and not trained. A
-        sequence of architectures goes by their own names.
+        `options`, `layers`, `logits` (1: a sigmoid of the second of two classes) and `inference`; or one that
+        is trained already, a `Segmenter` with a card or the path of a model file, which is judged and not
+        trained. A sequence of architectures goes by their own names. A protocol's variants are names too.
     patches : PatchSet, or dict, optional
         A set with a split, or a dict of sets by part: "train", "val" (or "validation"; may be missing), and
-        every other part is a test; or a dict of such dicts, one for each study, whose tests bear different
-        names. By default `protocol_worlds(protocol, **worlds)`.
+        every other part is a test, of patches or of whole scenes: scenes with a `truth`, a pair (scenes,
+        labels), or what `whole_scenes` makes, mapped as by `evaluate`; or a dict of such dicts, one for each
+        study, whose tests bear different names. By default `protocol_worlds(protocol, **worlds)`.
     protocol : {"chen2022", "huang2025", "chu2022", "cryonet"}, optional
         A row of `tables.PROTOCOLS`: its preset, metrics, logits and layers go for what is not given.
     worlds : dict, optional
@@ -62,6 +65,9 @@ def compare(
         What a model sees of the patches' features, by model ("*" for those not named): names of features, or
         of groups such as "optical" or "terrain". By default all, or what the protocol says of an
         architecture.
+    inference : dict of str to dict, optional
+        Settings of `gl.predict`, as `evaluate` takes them, by model; those of "*" are for all, where a model
+        has none of its own. Models that differ in these alone are trained once.
     seeds : sequence of int
         Each model is trained once with each. With one, intervals know nothing of how seeds differ.
     max_epochs : int, optional
@@ -129,14 +135,14 @@ def compare(
         kept = {"out": Path(out) / "patches"} if out is not None else {}
         patches = protocol_worlds(protocol, **kept, **(worlds or {}))
     studies = {name: Study.of(name, parts) for name, parts in studies_of(patches).items()}
-    contenders = contenders_of(models, layers or {}, row, studies)
+    contenders = contenders_of(models, layers or {}, inference or {}, row, studies)
+    groups = trained_alike(contenders)
     budget = {"max_epochs": max_epochs, "minutes": minutes} | training
     course = Course(seeds, budget, None if out is None else Path(out), len(studies) > 1, device)
     course.require_own(contenders, studies)
-    runs = [run for study in studies.values() for each in contenders for run in course.runs(each, study)]
-    found = put_together(
-        runs, contenders, studies, metrics, blocks, repeats, about(course, studies, row, metrics)
-    )
+    runs = [run for study in studies.values() for group in groups for run in course.runs(group, study)]
+    told = about(course, contenders, studies, row, metrics)
+    found = put_together(runs, contenders, studies, metrics, blocks, repeats, told)
     if out is not None:
         found.to_csv(Path(out) / "comparison.csv")
         found.to_json(Path(out) / "comparison.json")
@@ -187,6 +193,13 @@ class Course:
         folder = self.out / study.name if self.many else self.out
         return folder / f"{contender.name}-seed{seed}.safetensors"
 
+    def path_of(self, group, study, seed):
+        """Where a group's model is, or will be under the first of its names; None where none is kept."""
+        if self.out is None:
+            return None
+        paths = [self.path(each, study, seed) for each in group]
+        return next((path for path in paths if path.exists()), paths[0])
+
     def fingerprint(self, contender, study, seed):
         """What a finished model must have been made of to be taken for this run's."""
         train, val = (
@@ -221,28 +234,37 @@ class Course:
                             "or delete it."
                         )
 
-    def runs(self, contender, study):
-        """Every run of a contender in a study; those that fail say why."""
-        for seed in [None] if contender.trained else self.seeds:
+    def runs(self, group, study):
+        """Every run of contenders that share their training in a study; those that fail say why."""
+        for seed in [None] if group[0].trained else self.seeds:
             try:
-                yield self.run(contender, study, seed)
+                model = group[0].trained or self.trained(group, study, seed)
             except Exception as error:  # whatever it is, the other models go on
-                said = " ".join(str(error).split()) or type(error).__name__
-                if seed is not None and len(self.seeds) > 1:
-                    said = f"seed {seed}: {said}"
-                tqdm.write(f"{contender.name} failed: {said}")
-                yield Run(contender, study.name, seed, said)
+                yield from (self.failed(each, study, seed, error) for each in group)
+                continue
+            for each in group:
+                try:
+                    yield self.judged(each, model, study, seed)
+                except Exception as error:
+                    yield self.failed(each, study, seed, error)
 
-    def run(self, contender, study, seed):
-        """A contender, trained where it is not, and judged on every test."""
-        model, told = contender.trained, {"warned": ""}
-        if model is None:
-            model = self.trained(contender, study, seed)
+    def failed(self, contender, study, seed, error):
+        """The run of a contender that gave nothing."""
+        said = " ".join(str(error).split()) or type(error).__name__
+        if seed is not None and len(self.seeds) > 1:
+            said = f"seed {seed}: {said}"
+        tqdm.write(f"{contender.name} failed: {said}")
+        return Run(contender, study.name, seed, said)
+
+    def judged(self, contender, model, study, seed):
+        """The run of a contender, by its trained model, on every test."""
+        told, how = {"warned": ""}, dict(device=self.device, inference=contender.inference)
+        if not contender.trained:
             told = {key: trained_for(model.card)[key] for key in ("epochs", "training_s", "warned")}
         with noted() as warned:
-            counts = {test: confusions(model, each, device=self.device) for test, each in study.tests.items()}
+            counts = {test: confusions(model, each, **how) for test, each in study.tests.items()}
         told["warned"] = " ".join(dict.fromkeys([*filter(None, [told["warned"]]), *warned]))
-        speed = seconds_per_megapixel(model, next(iter(study.tests.values())), self.device)
+        speed = seconds_per_megapixel(model, next(iter(study.tests.values())), **how)
         return Run(contender, study.name, seed, "", counts, size_of(model), **told, s_per_megapixel=speed)
 
     def options(self, train):
@@ -254,9 +276,9 @@ class Course:
             given["augmentation"] = False
         return given
 
-    def trained(self, contender, study, seed):
-        """The model of a run, from its file where it was finished before."""
-        path = self.path(contender, study, seed) if self.out else None
+    def trained(self, group, study, seed):
+        """The model of a group's run, from its file where it was finished before."""
+        contender, path = group[0], self.path_of(group, study, seed)
         if path and path.exists():
             return load_model(path)
         train, val = (chosen(each, contender) if each else None for each in (study.train, study.val))
@@ -309,28 +331,30 @@ def size_of(model):
     return sum(each.numel() for each in (list(model.parameters()) or list(model.buffers())))
 
 
-def seconds_per_megapixel(model, patches, device):
-    """How long the model itself takes [s], without reading: the fastest of some passes over one batch."""
+def seconds_per_megapixel(model, patches, device, inference=None):
+    """How long a batch of patches takes [s], views and all, without reading: the fastest of some passes."""
     _, images, _ = next(batches(patches, max(1, min(TIMED // patches.size**2, len(patches)))))
     images = torch.from_numpy(np.ascontiguousarray(images[:, channels_of(model, patches)]))
-    times = []
-    with ready(model, device) as where:
-        images = images.to(where)
-        for _ in range(4):
-            began = time.perf_counter()
-            model.probabilities(images).sum().item()  # waits for a GPU
-            times.append(time.perf_counter() - began)
+    times, through, corners = [], passing(model, device, inference), [(0, 0)] * len(images)
+    for _ in range(4):
+        began = time.perf_counter()
+        through(images, corners)
+        times.append(time.perf_counter() - began)
     return min(times[1:]) / (len(images) * patches.size**2) * 1e6
 
 
 # ---- what was found ----
 
 
-def about(course, studies, row, metrics):
+def about(course, contenders, studies, row, metrics):
     """What a comparison says of itself; `blocks` are filled in with the tests."""
     told = {key: value for key, value in course.budget.items() if value is not None}
     budget = ", ".join(f"{key} {value}" for key, value in told.items()) or "as the preset says"
     notes = [f"Assumed: {each}." for each in row.assumed] if row else []
+    for name in dict.fromkeys(each.variant for each in contenders if each.variant):
+        if numbers := row.variants[name].get("published"):
+            told_of = ", ".join(f"{metric} {value}" for metric, value in numbers.items())
+            notes.append(f"Published of {name}, on its own data: {told_of}.")
     if len(course.seeds) == 1:
         notes.append("One seed for each model: intervals say nothing of how another would do.")
     leaks = {name: study.leaks() for name, study in studies.items()}
@@ -375,6 +399,7 @@ def described(contender, study, runs, studies):
     return {
         "model": contender.name, "trained_on": ELSEWHERE if contender.trained else study,
         "architecture": contender.architecture, "features": len(layers), "layers": " ".join(layers),
+        "inference": ", ".join(f"{key} {value}" for key, value in contender.inference.items()),
         "parameters": good[0].parameters if good else 0, "seeds": len(good), **mean,
         "warned": " ".join(dict.fromkeys(run.warned for run in good if run.warned)),
         "failed": "; ".join(run.error for run in mine if run.error),

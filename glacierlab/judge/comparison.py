@@ -28,9 +28,10 @@ class Comparison:
         interval `low` to `high`, and how many `seeds` it is the mean of. Classes are scored against the rest;
         "mean" is their unweighted mean. Bounds are NaN where blocks are too few.
     models : pandas.DataFrame
-        One row a model and training: `architecture`, `features` (how many), `layers`, `parameters` (numbers
-        learned), `seeds`, `epochs` and `training_s` [s] (means over seeds), `s_per_megapixel` [s], and
-        `warned`, what training said of the data, and `failed`, why it gave nothing, or "".
+        One row a model and training: `architecture`, `features` (how many), `layers`, `inference` (settings
+        of `gl.predict` that were given), `parameters` (numbers learned), `seeds`, `epochs` and `training_s`
+        [s] (means over seeds), `s_per_megapixel` [s] (of patches, all views), `warned`, what training said of
+        the data, and `failed`, why it gave nothing, or "".
     differences : pandas.DataFrame
         `trained_on`, `test`, `class`, `metric`, `first`, `second`, `difference` (first - second), `low`,
         `high`: the same blocks are drawn for both.
@@ -151,8 +152,8 @@ class Comparison:
 
 TABLE = ["model", *KEYS, "value", *BOUNDS, "seeds"]
 DIFFERENCES = [*KEYS, "first", "second", "difference", *BOUNDS]
-MODELS = ["model", "trained_on", "architecture", "features", "layers", "parameters", "seeds", "epochs",
-          "training_s", "s_per_megapixel", "warned", "failed"]  # fmt: skip
+MODELS = ["model", "trained_on", "architecture", "features", "layers", "inference", "parameters", "seeds",
+          "epochs", "training_s", "s_per_megapixel", "warned", "failed"]  # fmt: skip
 
 
 def said(value, low, high):

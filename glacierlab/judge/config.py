@@ -8,18 +8,18 @@ from ..tables import lookup
 from ..train.config import PATHS, patches_of, require_text, scenes_in
 from .comparing import compare
 
-ENTRIES = ("protocol", "worlds", "data", "models", "groups", "seeds", "max_epochs", "minutes", "metrics",
-           "blocks", "repeats", "device", "out", "training")  # fmt: skip
-TABLES = ("worlds", "data", "models", "groups", "training")  # entries that are tables
+ENTRIES = ("protocol", "worlds", "data", "models", "groups", "inference", "seeds", "max_epochs", "minutes",
+           "metrics", "blocks", "repeats", "device", "out", "training")  # fmt: skip
+TABLES = ("worlds", "data", "models", "groups", "inference", "training")  # entries that are tables
 
 
 def compare_from(path, out=None):
     """The comparison that a TOML file describes; see `examples/compare_small.toml`.
 
     Its entries are the arguments of `compare`, paths relative to the file. `[models.NAME]` holds `model`,
-    `options`, `layers` and `logits`, or `file` alone, a model file; `[training]` what `fit` takes; `[data]`
-    patches as for training, where no protocol makes them; `[groups]` names lists of features that `layers`
-    may name.
+    `options`, `layers`, `logits` and `inference`, or `file` alone, a model file; `[inference.NAME]` settings
+    of `gl.predict` for a model, `[inference."*"]` for all; `[training]` what `fit` takes; `[data]` patches as
+    for training, where no protocol makes them; `[groups]` names lists of features that `layers` may name.
 
     Raises
     ------

@@ -22,8 +22,10 @@ from .bootstrap import (
     with_bounds,
 )
 from .calibration import BINS, Ledger, table_of
+from .looking import looked
+from .scenes import SceneSet, patches_or_scenes
 from .strata import GroundStrata, glaciers_of, patch_bins
-from .tally import MEAN, SCORES, count, predictions, score_values, with_mean
+from .tally import MEAN, SCORES, count_patches, score_values, with_mean
 
 SHOWN = ("precision", "recall", "f1", "iou")  # of a notebook's table
 
@@ -62,6 +64,9 @@ class Evaluation:
         What was drawn for the intervals of `scores`.
     level : float
         Of the intervals.
+    unobserved : float
+        Share of the labeled pixels of whole scenes where a layer has no value: they are mapped as 255 and not
+        counted. 0 of patches, which have no label there.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Evaluation:
     manifest: object
     blocks: Blocks
     level: float
+    unobserved: float = 0.0
 
     @property
     def confusion(self):
@@ -116,6 +122,7 @@ class Evaluation:
             "patches": len(self.confusions),
             "pixels": whole,
             "scenes": int(self.manifest["scene"].nunique()),
+            "unobserved": self.unobserved,
             "intervals": f"{self.level:.0%}, {self.blocks}",
             "overall_accuracy": right / whole if whole else np.nan,
             "scores": scores,
@@ -125,9 +132,10 @@ class Evaluation:
     def __repr__(self):
         at = self.scores.loc[MEAN]
         bounds = spread(at, "iou", f", {self.blocks}") if self.blocks.enough else f" (interval {self.blocks})"
+        lost = f"; {self.unobserved:.1%} of labeled pixels not observed" if self.unobserved else ""
         return (
             f"<Evaluation of {self.name!r} on {len(self.confusions):,} patches, {self.pixels:,} pixels: "
-            f"mean IoU {at['iou']:.3f}{bounds}; ECE {self.ece:.3f}>"
+            f"mean IoU {at['iou']:.3f}{bounds}; ECE {self.ece:.3f}{lost}>"
         )
 
     def _repr_html_(self):
@@ -142,25 +150,35 @@ class Evaluation:
 
 
 def evaluate(
-    model, patches, *, strata=None, bins=None, by=(), inventory=None, blocks="auto", block_m=None,
-    fewest=FEWEST, repeats=REPEATS, level=LEVEL, reliability_bins=BINS, batch_size=8, device="auto", seed=0,
+    model, patches, *, labels=None, inference=None, strata=None, bins=None, by=(), inventory=None,
+    blocks="auto", block_m=None, fewest=FEWEST, repeats=REPEATS, level=LEVEL, reliability_bins=BINS,
+    batch_size=8, device="auto", seed=0,
 ):  # fmt: skip
-    """Judge a model by patches that it was not trained on.
+    """Judge a model by patches or whole scenes that it was not trained on.
 
-    Every patch is read once and goes through the model once. Intervals come from blocks of patches drawn with
-    replacement, for neighbors err together.
+    Every patch is read once and goes through the model once. A whole scene is mapped by `gl.predict`, with
+    tiles and blend as a user's map has them, and counted while it is made, in windows as large as a tile.
+    Intervals come from blocks of patches or windows drawn with replacement, for neighbors err together.
 
     Parameters
     ----------
     model : Segmenter
         With a card; features and classes are matched by name, and its temperature is applied.
-    patches : PatchSet
-        All of them count: give a part of the split, `patches.subset("test")`.
-    strata : PatchSet, optional
-        Of the same windows (or more), whose features are layers in natural units: elevation [m], slope
-        [degrees], aspect [degrees] or aspect_sin and aspect_cos, shadow, cloud, ndvi, debris, …. Pixels are
-        told apart by bins of `tables.STRATA`, of which most are assumptions; relief is the mean slope of a
-        patch, unless it is a layer. A pixel that lacks any of the layers is in no bin.
+    patches : PatchSet, xarray.Dataset, or list or dict of Datasets
+        All of them count: give a part of the split, `patches.subset("test")`. Or whole scenes, also as
+        `gl.judge.whole_scenes` makes them, which says what they and their labels may be.
+    labels : DataArray or GeoDataFrame, or list or dict of them, optional
+        Of scenes: class maps or outlines; by default their `truth`.
+    inference : dict, optional
+        Settings of `gl.predict`: tile, overlap, blend, tta, dropout, seed, batch_size, precision. By default
+        those of `predict`, but float32, so that scores do not depend on the machine. A patch is one tile, to
+        which tile, overlap and blend mean nothing.
+    strata : PatchSet or sequence of str, optional
+        Of whole scenes, names of layers, as `scene.glacier.stack` takes them: "elevation", "slope", …. Or
+        patches of the same windows (or more), whose features are layers in natural units: elevation [m],
+        slope [degrees], aspect [degrees] or aspect_sin and aspect_cos, shadow, cloud, ndvi, debris, …. Pixels
+        are told apart by bins of `tables.STRATA`, of which most are assumptions; relief is the mean slope of
+        a patch, unless it is a layer. A pixel that lacks any of the layers is in no bin.
     bins : dict of str to sequence of float, optional
         Your own edges for layers and columns; a value on an edge belongs to the bin above.
     by : sequence of str, optional
@@ -179,6 +197,7 @@ def evaluate(
     reliability_bins : int
         15, an assumption.
     batch_size : int
+        Patches at a time.
     device : str or torch.device
         "auto" is a GPU where there is one.
     seed : int
@@ -194,7 +213,8 @@ def evaluate(
     UnknownNameError
         One of the two knows a class that the other does not; a stratum has no bins.
     GridError
-        The strata are of other windows or other ground.
+        The strata are of other windows or other ground; a scene's labels are on another grid; its pixels
+        differ from the model's by more than a third, or are degrees.
     GlacierlabError
         There are no patches, none is labeled, an image or a probability is not finite, the model has no card.
 
@@ -204,7 +224,10 @@ def evaluate(
         The patches mix parts of a split, their recipe or radiometry is not that of the model, or it was
         trained on some of them.
     """
+    patches = patches_or_scenes(patches, labels, model)
     warn_if_mixed(patches)
+    if isinstance(patches, SceneSet) and isinstance(strata, str | list | tuple):
+        strata = patches.layered(strata)
     draws = Draws(repeats, level, seed, fewest)
     own = dict(bins or {})
     found = blocks_of(patches.manifest, blocks, block_m=block_m, fewest=fewest) if len(patches) else None
@@ -216,15 +239,18 @@ def evaluate(
 
     classes, size = patches.classes, len(patches.classes)
     confusions, ledger = np.zeros((len(patches), size, size), np.int64), Ledger(size, reliability_bins)
-    for places, probabilities, labels in predictions(model, patches, batch_size, device):
-        probabilities = probabilities.cpu().numpy()
+
+    def look(places, probabilities, labels):
         predicted = probabilities.argmax(axis=1)
-        confusions[places] = count(
-            np.arange(len(places))[:, None, None], labels, predicted, (len(places), size)
-        )
-        ledger.add(probabilities, labels)
+        strata = ground.entry(places, labels, predicted) if ground is not None else {}
+        return places, count_patches(labels, predicted, size), ledger.entry(probabilities, labels), strata
+
+    how, notes = dict(batch_size=batch_size, device=device, inference=inference), {}
+    for places, counts, sums, strata in looked(model, patches, look, notes=notes, **how):
+        confusions[places] = counts
+        ledger.add(sums)
         if ground is not None:
-            ground.add(places, labels, predicted)
+            ground.add(places, strata)
     if not confusions.any():
         raise GlacierlabError("No pixel of the patches has a label: there is nothing to judge a model by.")
 
@@ -246,6 +272,7 @@ def evaluate(
         manifest=patches.manifest,
         blocks=found,
         level=level,
+        unobserved=notes["unobserved"] / notes["labeled"] if notes.get("labeled") else 0.0,
     )
 
 

@@ -7,7 +7,8 @@ import torch
 from tqdm import tqdm
 
 from ..errors import GlacierlabError, warn
-from .tally import inputs, order_of
+from ..inference.passes import device_of, made_ready
+from .looking import inputs, order_of
 
 COMPLETE = 0.01  # share of the change of logits that attributions may miss
 
@@ -51,21 +52,15 @@ def attributions(model, patches, start, steps=64, batch_size=8, device="auto"):
     classes, order = len(patches.classes), order_of(model, patches)
     sums, pixels = np.zeros((classes, len(start))), np.zeros(classes)
     missed, changes = np.zeros(classes), np.zeros(classes)
-    frozen = [(each, each.requires_grad) for each in model.parameters()]
-    try:
-        for each, _ in frozen:
-            each.requires_grad_(False)  # only the gradients of images are wanted
-        with tqdm(total=len(patches), desc="integrated_gradients", leave=False, disable=None) as bar:
-            for places, images, labels in inputs(model, patches, batch_size, device):
-                masks = np.stack([labels == place for place in range(classes)])  # (class, N, H, W)
-                found = of_batch(model, images, torch.from_numpy(masks), start, steps, order)
-                for total, each in zip((sums, missed, changes), found, strict=True):
-                    total += each
-                pixels += masks.sum(axis=(1, 2, 3))
-                bar.update(len(places))
-    finally:
-        for each, before in frozen:
-            each.requires_grad_(before)
+    model = made_ready(model, where := device_of(device))
+    with tqdm(total=len(patches), desc="integrated_gradients", leave=False, disable=None) as bar:
+        for places, images, labels in inputs(model, patches, batch_size):
+            masks = np.stack([labels == place for place in range(classes)])  # (class, N, H, W)
+            found = of_batch(model, images.to(where), torch.from_numpy(masks), start, steps, order)
+            for total, each in zip((sums, missed, changes), found, strict=True):
+                total += each
+            pixels += masks.sum(axis=(1, 2, 3))
+            bar.update(len(places))
     incompleteness = np.divide(missed, changes, out=np.where(missed > 0, np.inf, 0.0), where=changes > 0)
     if (incompleteness > COMPLETE).any():
         told = {

@@ -87,21 +87,29 @@ class GroundStrata:
             for name, bins in self.bins.items()
         }
 
-    def add(self, places, labels, predicted):
-        """Count a batch: labels and predicted classes (N, H, W) of patches by their places."""
-        read = [
-            self.strata.store.read(*w[:3], self.strata.size, w[3]) for w in (self.windows[i] for i in places)
-        ]
-        images, theirs = (np.stack(each) for each in zip(*read, strict=True))
+    def entry(self, places, labels, predicted):
+        """Confusions (N, bin, K, K) by stratum of labels and predicted classes (N, H, W), for `add`."""
+        read = {
+            number: pair
+            for number, *pair in self.strata.store.read_many(
+                [self.windows[place] for place in places], self.strata.size
+            )
+        }
+        images, theirs = (np.stack(each) for each in zip(*map(read.get, range(len(places))), strict=True))
         layers = dict(zip(self.strata.features, np.moveaxis(images, 1, 0).astype(float), strict=True))
         known = theirs != NOT_OBSERVED  # a set's images hold its fill value where a layer has none
-        rows = np.arange(len(places))[:, None, None]
+        rows, found = np.arange(len(places))[:, None, None], {}
         for name, make in self.made.items():
-            counts, bins = self.counts[name], self.bins[name]
-            number, size = counts.shape[1:3]
-            code = rows * (number + 1) + np.where(known, bins.of(make(layers, known)), number)
-            found = count(code, labels, predicted, (len(places) * (number + 1), size))
-            np.add.at(counts, self.of_block[places], found.reshape(-1, number + 1, size, size)[:, :number])
+            number, size = self.counts[name].shape[1:3]
+            code = rows * (number + 1) + np.where(known, self.bins[name].of(make(layers, known)), number)
+            counts = count(code, labels, predicted, (len(places) * (number + 1), size))
+            found[name] = counts.reshape(-1, number + 1, size, size)[:, :number]
+        return found
+
+    def add(self, places, entry):
+        """Add what `entry` gave of patches by their places."""
+        for name, counts in entry.items():
+            np.add.at(self.counts[name], self.of_block[places], counts)
 
 
 def made_of(features, own):

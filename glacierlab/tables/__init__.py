@@ -62,6 +62,29 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Catalog:
+    """A row of `catalogs.toml`."""
+
+    url: str
+    source: str
+    signed: bool = False  # whether its files open with signed addresses only
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A row of `collections.toml`: what a STAC collection holds."""
+
+    sensors: tuple[str, ...]
+    reflectance: str  # a key of PRODUCTS
+    source: str
+    temperature: str = ""  # a key of PRODUCTS
+    offset: str = ""  # "baseline" or "raster:bands"
+    removed: str = ""  # a property of items
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Mask:
     """A row of `masks.toml`: the flags of a quality layer and which of them hide the ground."""
 
@@ -73,6 +96,7 @@ class Mask:
     fill: tuple[str, ...] = ()
     cloud: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
+    snow: tuple[str, ...] = ()  # and ice
     high_confidence: tuple[str, ...] = ()  # two-bit fields that count as cloud at 3
 
 
@@ -188,6 +212,7 @@ class Protocol:
     areas: dict
     studies: dict
     layers: dict = field(default_factory=dict)  # model → features or groups; "*" is any other
+    variants: dict = field(default_factory=dict)  # rows of one model that differ in inference
     logits: int = 0  # 0: one for each class
 
     def __post_init__(self):
@@ -278,6 +303,8 @@ def lookup(table, name, kind):
 SENSORS = read_table("sensors.toml", Sensor)
 PRODUCTS = read_table("products.toml", Product)
 MASKS = read_table("masks.toml", Mask)
+CATALOGS = read_table("catalogs.toml", Catalog)
+COLLECTIONS = read_table("collections.toml", Collection)
 CLASSES = read_table("classes.toml", MapClass)
 INDICES = read_table("indices.toml", SpectralIndex)
 RATIOS = read_table("ratios.toml", Ratio)
