@@ -329,7 +329,8 @@ def from_the_end(present, axis):
 
 
 def check_sun(scene, looked_at):
-    elevation = scene.attrs.get("sun_elevation")
+    elevation = scene.attrs.get("sun_elevation", scene.coords.get("sun_elevation"))  # of a cube's date
+    elevation = None if elevation is None or np.size(elevation) > 1 else float(elevation)
     if elevation is None or not np.isfinite(elevation):
         return "unknown", "the sun's elevation is not known", ""
     if elevation < 25:

@@ -1,6 +1,7 @@
-"""Several dates: co-registration and composites."""
+"""Several dates: finding scenes, co-registration and composites."""
 
 from .alignment import coregister
 from .compositing import composite
+from .scenes import find_scenes
 
-__all__ = ["composite", "coregister"]
+__all__ = ["composite", "coregister", "find_scenes"]
