@@ -37,6 +37,7 @@ class SceneAccessor(Accessor):
     add_layer = Method("io.align")
     check = Method("quality")
     index = Method("features.indices")
+    map_by_model = Method("mapping")
     map_glaciers = Method("mapping")
     predict = Method("inference.prediction")
     outlines = Method("outlines", "vectorize")

@@ -1,9 +1,10 @@
-"""`glacierlab demo`: a scene, a map, scores and a report; of a made world also an earlier date."""
+"""`glacierlab demo`: a scene, its maps by two methods, scores, a report; of a made world also the past."""
 
 from pathlib import Path
 
-from .mapping import map_glaciers
-from .report import Reference, write_folder
+from .errors import GlacierlabError
+from .mapping import map_by_model, map_glaciers
+from .report import Reference, method_of, write_folder
 
 SEED = 6  # of the made world: a forked valley glacier with moraines and lakes
 YEARS = (2000, 2020)  # the later one is what `synthetic_scene` makes
@@ -11,6 +12,9 @@ YEARS = (2000, 2020)  # the later one is what `synthetic_scene` makes
 
 def run(folder, sample_name=None, seed=None, say=print):
     """Map a made world at two dates, or a real sample, and write the folder.
+
+    The map in the folder is by a threshold; that of the default model is in `model` below it, and the report
+    shows both side by side. Without torch, and where the model cannot take the scene, `say` is told so.
 
     Parameters
     ----------
@@ -25,31 +29,48 @@ def run(folder, sample_name=None, seed=None, say=print):
 
     Returns
     -------
-    geopandas.GeoDataFrame
-        The outlines, of the later date.
+    dict of str to geopandas.GeoDataFrame
+        Glacier outlines of the later date by method, the threshold's first.
     """
     if sample_name:
-        return write_map(folder, *real_scene(sample_name), say)
+        return write_maps(folder, *real_scene(sample_name), say)
     from .synthetic import synthetic_world
 
-    world = synthetic_world(SEED if seed is None else seed, YEARS)
-    maps, folders = [], (Path(folder) / str(YEARS[0]), folder)
-    for year, place in zip(YEARS, folders, strict=True):
-        scene = world.scene(year)
-        maps.append(write_map(place, scene, Reference(scene["truth"], "the made truth"), say))
-    areas = " → ".join(
-        f"{table.area_km2.sum():.2f} km² in {year}" for table, year in zip(maps, YEARS, strict=True)
-    )
-    say(f"glacier: {areas}")
-    return maps[-1]
+    world, (past, present) = synthetic_world(SEED if seed is None else seed, YEARS), YEARS
+    scenes = {year: world.scene(year) for year in YEARS}
+    truths = {year: Reference(scene["truth"], "the made truth") for year, scene in scenes.items()}
+    by_threshold = told(map_glaciers(scenes[past]), say)
+    before = write_map(Path(folder) / str(past), scenes[past], by_threshold, truths[past], say)
+    maps = write_maps(folder, scenes[present], truths[present], say)
+    after = next(iter(maps.values()))
+    say(f"glacier: {before.area_km2.sum():.2f} km² in {past} → {after.area_km2.sum():.2f} km² in {present}")
+    return maps
 
 
-def write_map(folder, scene, reference, say):
-    """Map a scene and write its folder; returns the outlines."""
-    say(f"scene: {scene.attrs.get('title')}")
-    prediction = map_glaciers(scene)
-    say(f"mapped: glacier where {prediction.attrs['layer']} > {prediction.attrs['threshold']:g}")
-    outlines = write_folder(folder, scene, prediction, reference=reference)
+def write_maps(folder, scene, reference, say):
+    """Map a scene by a threshold and by the default model and write both folders; outlines by method."""
+    by_threshold, others, maps = told(map_glaciers(scene), say), [], {}
+    try:
+        others = [told(map_by_model(scene, progress=False), say)]
+    except GlacierlabError as error:
+        say(f"no map by the default model: {error}")
+    outlines = write_map(folder, scene, by_threshold, reference, say, beside=others)
+    maps[method_of(by_threshold)] = outlines
+    for other in others:
+        found = write_map(Path(folder) / "model", scene, other, reference, say)
+        maps[method_of(other)] = found[found["class"] == "glacier"]
+    return maps
+
+
+def told(prediction, say):
+    """The map, and `say` told of it."""
+    say(f"mapped {prediction.attrs.get('title')} by {method_of(prediction)}")
+    return prediction
+
+
+def write_map(folder, scene, prediction, reference, say, beside=()):
+    """Write the folder of a map; returns the outlines."""
+    outlines = write_folder(folder, scene, prediction, reference=reference, beside=beside)
     say(f"wrote scene.tif, class_map.tif, outlines.gpkg, areas.csv, map.png and report.html to {folder}")
     return outlines
 

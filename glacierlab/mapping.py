@@ -1,13 +1,34 @@
-"""The whole way from a scene to a glacier map by a threshold."""
+"""The whole way from a scene to a glacier map, by a threshold or by a model, and on to its outlines."""
 
-import warnings
+from pathlib import Path
 
-from .errors import DataWarning, GlacierlabError, require_same_grid
+import numpy as np
+from rasterio.features import rasterize
+
+from .errors import GlacierlabError, require_same_grid, warn
 from .features.indices import find_index, layer
 from .features.threshold import threshold
-from .outlines import clean
+from .io.layers import transform_of
+from .io.scene import open_scene, require_data
+from .outlines import clean, vectorize
+from .outlines.polygons import class_names
 from .quality import valid_mask
+from .scores import GLACIER_PARTS
 from .tables import NOT_OBSERVED, RATIOS
+
+LARGE = 3000 * 3000  # pixels; a larger scene is opened lazily
+CHUNK = 2048
+UNCERTAINTIES = ("entropy", "spread")  # of a model's map, where they were asked
+
+
+def open_to_map(path, **opening):
+    """A scene in memory, or in chunks where it is large; `opening` as of `open_scene`."""
+    scene = open_scene(path, chunks=CHUNK, **opening)
+    if scene.sizes["y"] * scene.sizes["x"] > LARGE:
+        return scene
+    scene = scene.compute()
+    require_data(scene, path)
+    return scene
 
 
 def map_glaciers(
@@ -53,7 +74,7 @@ def map_glaciers(
     attrs = mask.attrs | {"layer": layer_name}
     attrs |= {key: scene.attrs[key] for key in ("datetime", "sensor", "title") if key in scene.attrs}
     if "qa" in scene:
-        valid = valid_mask(scene, keep_ice=keep_ice and can_win_back(scene))
+        valid = ground_seen(scene, keep_ice)
         mask = mask.where(valid, NOT_OBSERVED)
         attrs["masked"] = valid.attrs["source"]
     if blue_above is not None:
@@ -70,21 +91,119 @@ def map_glaciers(
     return mask.rename("class_map").to_dataset().assign_attrs(told)
 
 
+def map_by_model(scene, model="default", *, keep_ice=True, min_area_km2=0.01, **how):
+    """Map what a model knows, such as clean ice, debris and lakes, with clouds and small parts left out.
+
+    Parameters
+    ----------
+    scene : xarray.Dataset
+        As `open_scene` gives it.
+    model : path, Segmenter or list of these
+        As `predict` takes it; several are averaged.
+    keep_ice : bool
+        As in `map_glaciers`.
+    min_area_km2 : float
+        Smaller parts, connected over eight neighbors, become background. Clean and debris-covered ice that
+        touch are one part. 0.01, the limit of RGI 7.0, is an assumption where the parts are no glaciers.
+    **how
+        Of `predict`: tile, overlap, blend, tta, uncertainty, device, precision, out, ….
+
+    Returns
+    -------
+    xarray.Dataset
+        As `predict` gives it, `class_map` and the rest without what clouds hide; lazy if the scene is, or if
+        `out` was given. The attributes tell the model, by what its card says, and how it was used.
+
+    Raises
+    ------
+    MissingBandError, RadiometryError, GridError, ModelFileError, UnknownNameError
+        As in `predict`.
+    GlacierlabError
+        Torch is not installed, or an argument is not what it should be.
+    """
+    predict, models = predicting(model)
+    prediction = predict(scene, models.members, **how)
+    codes, attrs = prediction["class_map"], about_models(model, models)
+    if "qa" in scene:
+        valid = ground_seen(scene, keep_ice)
+        prediction = prediction.drop_vars("class_map").where(valid)
+        codes = codes.where(valid, NOT_OBSERVED).astype("uint8")
+        attrs["masked"] = valid.attrs["source"]
+    attrs["cleaning"] = f"parts below {min_area_km2:g} km2 left out"
+    attrs |= {key: scene.attrs[key] for key in ("datetime", "sensor", "title") if key in scene.attrs}
+    codes = without_small_parts(codes, min_area_km2)
+    told = prediction.attrs | attrs  # of a file's map only what is asked for now is known
+    return prediction.assign(class_map=codes.assign_attrs(told)).assign_attrs(told)
+
+
+def predicting(model):
+    """`predict` and the `Models` of a path, a model or a list of them; GlacierlabError without torch."""
+    try:
+        from .inference.models import models_of
+        from .inference.prediction import predict
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "torch":
+            raise
+        raise GlacierlabError(
+            "A map by a model needs torch: pip install 'glacierlab[models]', or leave the model out to map "
+            "by a threshold."
+        ) from error
+    return predict, models_of(model)
+
+
+def about_models(given, models):
+    """What the cards of models say, as attributes of a map."""
+    from .models.describe import in_words
+
+    several = list(given) if isinstance(given, list | tuple) else [given]
+    names = [getattr(each, "name", None) or Path(each).stem for each in several]
+    cards = [each.card for each in models.members]
+    networks = (f"{each.name}, {sum(p.numel() for p in each.parameters()):,}" for each in models.members)
+    facts = {
+        "model": names,
+        "model_network": [f"{network} parameters" for network in networks],
+        "model_features": [", ".join(card.features) for card in cards],
+        "model_sensors": [f"{card.sensor or 'any'}, {card.radiometry or 'any radiometry'}" for card in cards],
+        "model_data": [in_words(card.training.get("data", "not said")) for card in cards],
+        "model_temperature": [f"{card.temperature:g}" for card in cards],
+        "model_license": [card.license or "not said" for card in cards],
+        "model_citation": [card.citation for card in cards],
+        "model_note": [card.note for card in cards],
+    }
+    told = {name: "; ".join(dict.fromkeys(filter(None, texts))) for name, texts in facts.items()}
+    return {name: text for name, text in told.items() if text}
+
+
+def without_small_parts(codes, min_area_km2):
+    """A class map whose smaller parts are background; glacier is one thing, whatever covers it."""
+    if min_area_km2 == 0:
+        return codes
+    known = {name: code for code, name in class_names(codes).items() if code}
+    parts = [known.pop(name) for name in GLACIER_PARTS] if set(GLACIER_PARTS) <= set(known) else []
+    for thing in [parts, *([code] for code in known.values())]:
+        if thing:
+            present = codes.isin(thing)
+            large = clean(present.astype("uint8"), size=0, min_area_km2=min_area_km2, min_hole_km2=0)
+            codes = codes.where(~present | (large == 1), 0).astype("uint8")
+    return codes
+
+
+def ground_seen(scene, keep_ice):
+    """`valid_mask` of a scene with a quality layer, with ice won back where that is asked and can be."""
+    return valid_mask(scene, keep_ice=keep_ice and can_win_back(scene))
+
+
 def can_win_back(scene):
     """Whether ice under a cloud flag can be told: from reflectance in green and SWIR. Warns where not."""
     if scene.attrs.get("radiometry") != "dn" and {"green", "swir16"} <= set(scene.data_vars):
         return True
-    warnings.warn(
-        "Ice under the cloud flag is not won back: that needs reflectance in 'green' and 'swir16'.",
-        DataWarning,
-        stacklevel=3,
-    )
+    warn("Ice under the cloud flag is not won back: that needs reflectance in 'green' and 'swir16'.")
     return False
 
 
 def computed(prediction):
-    """A map in memory, the threshold that Otsu's or Li's method found among its attributes."""
-    prediction = prediction.compute()
+    """The class map in memory, the threshold that Otsu's or Li's method found among its attributes."""
+    prediction = prediction[["class_map"]].compute()
     if "threshold" in prediction.coords:
         found = {"threshold": float(prediction["threshold"])}
         prediction = prediction.drop_vars("threshold").assign_attrs(found)
@@ -104,3 +223,57 @@ def default_threshold(image, name):
     raise GlacierlabError(
         f"{name!r} on {radiometry!r} values has no published threshold: give one, or 'otsu' or 'li'."
     )
+
+
+# ---- outlines ----
+
+
+def outline(prediction):
+    """Outlines of a map: glaciers whole, whatever covers them, and other classes each by itself.
+
+    Parameters
+    ----------
+    prediction : xarray.Dataset
+        Of `map_glaciers` or `map_by_model`.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        As of `vectorize`. Where the map tells clean from debris-covered ice, both are the class `glacier`,
+        and `debris_frac` is the debris-covered share of each glacier [1]; NaN for other classes.
+    """
+    codes = prediction["class_map"].transpose("y", "x").compute()
+    known = {name: code for code, name in class_names(codes).items()}
+    if not set(GLACIER_PARTS) <= set(known):
+        return vectorize(codes)
+    clean_ice, debris = (known.pop(name) for name in GLACIER_PARTS)
+    known["glacier"] = clean_ice
+    flags = {"flag_values": list(known.values()), "flag_meanings": " ".join(known)}
+    merged = codes.where(codes != debris, clean_ice).astype("uint8").assign_attrs(codes.attrs | flags)
+    outlines = vectorize(merged)
+    shares = share_within(outlines, codes == debris)
+    column = np.where(outlines["class"] == "glacier", shares, np.nan)
+    outlines.insert(outlines.columns.get_loc("geometry"), "debris_frac", column)
+    return outlines
+
+
+def share_within(outlines, mask):
+    """The share of each outline's pixels where a mask (y, x) is True; outlines along the pixels' edges."""
+    if not len(outlines):
+        return np.zeros(0)
+    numbered = zip(outlines.geometry, range(1, len(outlines) + 1), strict=True)
+    places = rasterize(numbered, mask.shape, transform=transform_of(mask), dtype="int32")
+    return np.bincount(places[mask.values], minlength=len(outlines) + 1)[1:] / outlines["pixels"].values
+
+
+def areas_by_class(codes, outlines):
+    """{class: area [km²], geodesic} of a class map and its `outline`: glacier first, then its parts."""
+    found = outlines.groupby("class")["area_km2"].sum()
+    names = [name for code, name in class_names(codes).items() if code]
+    if "debris_frac" not in outlines:
+        return {name: float(found.get(name, 0.0)) for name in names}
+    glacier = float(found.get("glacier", 0.0))
+    debris = float((outlines["area_km2"] * outlines["debris_frac"]).sum())
+    parts = {"clean_ice": glacier - debris, "debris_covered_ice": debris}
+    areas = {"glacier": glacier} | parts
+    return areas | {name: float(found.get(name, 0.0)) for name in names if name not in areas}

@@ -16,16 +16,26 @@ from .features.indices import layer
 from .features.threshold import area_curve, best_threshold, recall_curve
 from .io.layers import cell_area_m2, pixel_size_m
 from .io.write import whole_folder, write_outlines, write_raster, write_text
-from .mapping import computed
-from .outlines import vectorize
+from .mapping import UNCERTAINTIES, areas_by_class, computed, outline
 from .quality import check
 from .scores import GLACIER_PARTS, score
 from .tables import SENSORS
-from .viz import scene_figure, threshold_figure
+from .viz import map_figure, scene_figure, threshold_figure
 
 VERSIONS_OF = ("glacierlab", "xarray", "numpy", "rasterio", "geopandas", "shapely", "scikit-image")
 SHOWN_SCORES = ("precision", "recall", "f1", "iou", "kappa", "oa", "asd_m", "hd95_m")
 SHOWN_OUTLINES = 15
+MODEL_ROWS = {  # attribute of a model's map → what the page calls it
+    "model": "model",
+    "model_network": "network",
+    "model_features": "layers it sees",
+    "model_sensors": "trained on scenes of",
+    "model_data": "trained on",
+    "model_temperature": "temperature",
+    "model_license": "license",
+    "model_citation": "citation",
+    "model_note": "note",
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class Reference:
     complete: bool = True
 
 
-def write_folder(folder, scene, prediction, *, reference=None, title=None):
+def write_folder(folder, scene, prediction, *, reference=None, title=None, beside=None):
     """Write a map's six files: scene, class map, outlines, areas, picture and report.
 
     Parameters
@@ -56,69 +66,109 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None):
         Made if needed; files of these names in it are replaced once all six are written.
     scene : xarray.Dataset
     prediction : xarray.Dataset
-        Of `map_glaciers`, holding `class_map`.
+        Of `map_glaciers` or `map_by_model`. Its `entropy` and `spread`, where it has them, become rasters of
+        these names, beside the six.
     reference : Reference, optional
     title : str, optional
+    beside : list of xarray.Dataset, optional
+        Maps of the scene by other methods, which the report shows beside this one.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        The outlines.
+        The outlines: see `mapping.outline`.
 
     Raises
     ------
     WriteError
     """
+    layers = {name: prediction[name] for name in UNCERTAINTIES if name in prediction}
     prediction = computed(prediction)
-    outlines = vectorize(prediction)
+    outlines = outline(prediction)
     title = title or scene.attrs.get("title", "Glacier map")
     with whole_folder(folder) as staged:
         write_raster(scene, staged / "scene.tif")
         write_raster(prediction["class_map"], staged / "class_map.tif")
+        for name, values in layers.items():
+            write_raster(values, staged / f"{name}.tif")
         write_outlines(outlines, staged / "outlines.gpkg")
         write_text(outlines.drop(columns="geometry").to_csv(index_label="outline"), staged / "areas.csv")
-        picture = map_picture(scene, outlines, reference, title)
+        picture = map_picture(scene, prediction, outlines, reference, title)
         (staged / "map.png").write_bytes(picture)
-        write_report(staged / "report.html", scene, prediction, outlines, reference=reference, title=title)
+        told = dict(reference=reference, title=title, beside=beside)
+        write_report(staged / "report.html", scene, prediction, outlines, **told)
     return outlines
 
 
-def write_report(path, scene, prediction, outlines, *, reference=None, title="Glacier map"):
-    """Write one self-contained HTML page: picture, scores, threshold curve, areas, doctor, provenance.
+def write_report(
+    path, scene, prediction, outlines, *, reference=None, title="Glacier map", beside=None
+):  # fmt: skip
+    """Write one self-contained HTML page: picture, scores, areas, method, doctor, provenance.
 
     Parameters
     ----------
     path : path
     scene, prediction : xarray.Dataset
+        The method is told as the prediction's attributes say: a threshold with what others would give, or
+        a model with its card.
     outlines : geopandas.GeoDataFrame
     reference : Reference, optional
     title : str
+    beside : list of xarray.Dataset, optional
+        As in `write_folder`.
 
     Returns
     -------
     pathlib.Path
     """
-    doctor = check(scene)
-    facts = provenance(scene, prediction, reference)
+    areas = areas_by_class(prediction["class_map"], outlines)
     template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         files(__package__).joinpath("pages/report.html").read_text(encoding="utf-8")
     )
+    curve = curve_figure(scene, prediction, reference) if "layer" in prediction.attrs else None
+    both = side_by_side(scene, prediction, outlines, beside, reference) if beside else None
+    picture = both["picture"] if both else map_picture(scene, prediction, outlines, reference, "")
     page = template.render(
         title=title[:1].upper() + title[1:],
         synthetic=is_synthetic(scene),
-        area_km2=float(outlines.area_km2.sum()),
+        areas=areas,
         outlines=outlines.head(SHOWN_OUTLINES).drop(columns="geometry").to_dict("records"),
         count=len(outlines),
-        method=f"{prediction.attrs['layer']} > {prediction.attrs['threshold']:.4g}",
-        picture=as_data_uri(map_picture(scene, outlines, reference, "")),
-        curve=as_data_uri(png(curve_figure(scene, prediction, reference))),
+        totals=outlines.groupby("class")["area_km2"].agg(["count", "sum"]).reset_index().to_dict("records"),
+        method=method_of(prediction),
+        picture=as_data_uri(picture),
+        curve=curve and as_data_uri(png(curve)),
+        layer=prediction.attrs.get("layer"),
+        model={text: prediction.attrs[name] for name, text in MODEL_ROWS.items() if name in prediction.attrs},
+        beside=both and both["rows"],
         scores=score_rows(prediction, reference),
         score_names=SHOWN_SCORES,
         reference=reference,
-        doctor=doctor.reset_index().to_dict("records"),
-        facts=facts,
+        doctor=check(scene).reset_index().to_dict("records"),
+        facts=provenance(scene, prediction, reference),
     )
     return write_text(page, path)
+
+
+def method_of(prediction):
+    """How a map was made, in a few words."""
+    told = prediction.attrs
+    if "layer" in told:
+        return f"{told['layer']} > {told['threshold']:.4g}"
+    return f"model {told['model']}" if "model" in told else "a model"
+
+
+def side_by_side(scene, prediction, outlines, beside, reference):
+    """A picture of the outlines of several maps, and a row of area and scores for each."""
+    others = [computed(each) for each in beside]
+    rows, glaciers = [], {}
+    for each, lines in [(prediction, outlines), *((other, outline(other)) for other in others)]:
+        name = method_of(each)
+        glaciers[name] = ice = ice_of(lines)
+        scores = next(iter(score_rows(each, reference).values()), {})
+        rows.append({"name": name, "area_km2": ice.area_km2.sum(), "count": len(ice), "scores": scores})
+    picture = png(scene_figure(scene, glaciers, lines_of(reference)))
+    return {"rows": rows, "picture": picture}
 
 
 def is_synthetic(scene):
@@ -126,12 +176,27 @@ def is_synthetic(scene):
     return "truth" in scene
 
 
-def map_picture(scene, outlines, reference, title):
-    """The scene with outlines, as PNG bytes."""
+def map_picture(scene, prediction, outlines, reference, title):
+    """The scene with outlines, and of several classes the class map beside it, as PNG bytes."""
+    lines = lines_of(reference)
+    if len(areas_by_class(prediction["class_map"], outlines)) == 1:
+        return png(scene_figure(scene, outlines, lines, title))
+    order = sorted(outlines["class"].unique(), key=lambda name: (name != "glacier", name))
+    named = {name.replace("_", " "): outlines[outlines["class"] == name] for name in order}
+    return png(map_figure(scene, prediction["class_map"], named, lines, title))
+
+
+def lines_of(reference):
+    """Outlines of a reference's glaciers, None where there is no reference."""
     lines = reference.data if reference is not None else None
     if isinstance(lines, xr.DataArray):
-        lines = vectorize(lines, classes=["glacier", *GLACIER_PARTS])
-    return png(scene_figure(scene, outlines, lines, title))
+        lines = ice_of(outline(lines.rename("class_map").to_dataset()))
+    return lines
+
+
+def ice_of(outlines):
+    """The outlines of glaciers among those of all classes."""
+    return outlines[outlines["class"].isin(["glacier", *GLACIER_PARTS])]
 
 
 def png(figure):
@@ -169,20 +234,27 @@ def sweep_around(used, kind):
 
 
 def score_rows(prediction, reference):
-    """Scores for the page, by what they were held against."""
+    """Scores for the page, by what they were held against; those of all glacier ice come first."""
     if reference is None:
         return {}
     mask = prediction["class_map"]
     if not reference.complete:
-        found = score(mask, reference.data, boundary=False).iloc[0]
+        found = score(mask, reference.data, classes=["glacier"], boundary=False).iloc[0]
         return {f"inside {reference.name}": {"recall": found.recall}}
-    rows = {f"all glacier ice of {reference.name}": score(mask, reference.data)}
+    classes = score(mask, reference.data)
+    names = [name for name in classes.index if name not in ("glacier", "mean")]
+    whole, rows = f"all glacier ice of {reference.name}", {}
+    if "glacier" in classes.index:
+        rows[whole] = classes.loc["glacier"]
+    elif set(GLACIER_PARTS) & set(names):
+        rows[whole] = score(mask, reference.data, classes=["glacier"]).iloc[0]
+    rows |= {name.replace("_", " "): classes.loc[name] for name in names}
     meanings = getattr(reference.data, "attrs", {}).get("flag_meanings", "").split()
-    if "debris_covered_ice" in meanings:
+    if "debris_covered_ice" in meanings and "debris_covered_ice" not in names:
         code = dict(zip(meanings, reference.data.attrs["flag_values"], strict=True))["debris_covered_ice"]
         seen = reference.data != code
-        rows["clean ice alone, debris left out"] = score(mask, reference.data, region=seen)
-    return {name: table.iloc[0].to_dict() for name, table in rows.items()}
+        rows["clean ice alone, debris left out"] = score(mask, reference.data, region=seen).iloc[0]
+    return {name: row.to_dict() for name, row in rows.items()}
 
 
 def provenance(scene, prediction, reference):
@@ -202,7 +274,7 @@ def provenance(scene, prediction, reference):
         "grid": f"{scene.sizes['y']} x {scene.sizes['x']} pixels of {size:g} m",
         "CRS": f"EPSG:{code}" if code else f"{crs.to_dict().get('proj', 'custom')} (no EPSG code)",
         "masked": prediction.attrs.get("masked", "no quality layer") + won_back(prediction),
-        "guard": prediction.attrs.get("guard", "none"),
+        **how_mapped(prediction),
         "cleaning": prediction.attrs.get("cleaning", "none"),
         "reference": reference.name if reference else "none",
         "licence": scene.attrs.get("licence", ""),
@@ -212,6 +284,17 @@ def provenance(scene, prediction, reference):
         + f", Python {platform.python_version()}",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def how_mapped(prediction):
+    """What a threshold or a model was asked, as (name, text)."""
+    told = prediction.attrs
+    if "layer" in told:
+        return {"guard": told.get("guard", "none")}
+    if "tile" not in told:
+        return {}
+    tiles = f"{told['tile']} pixels, {told['overlap']} of them overlapping, blend {told['blend']}"
+    return {"tiles": tiles, "views": ", ".join(told["views"])}
 
 
 def won_back(prediction):

@@ -1,82 +1,27 @@
 """The command line as people use it: real processes, their exit codes, their files."""
 
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 from io import StringIO
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from commands import FILES, call, run
 
 import glacierlab as gl
-from glacierlab.cli import main
 from glacierlab.io.write import write_raster
-
-FILES = {"scene.tif", "class_map.tif", "outlines.gpkg", "areas.csv", "map.png", "report.html"}
-
-
-def run(*arguments, cwd=None, **environment):
-    """`glacierlab ...` as a process of its own."""
-    command = [sys.executable, "-m", "glacierlab", *map(str, arguments)]
-    env = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=120, check=False)
 
 
 @pytest.fixture
 def cli(capsys):
-    """`glacierlab ...` in this process: exit code, stdout, stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main.main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stop.value.code, out, err
-
-    return call
+    return partial(call, capsys)
 
 
 @pytest.fixture
 def scene_file(made, tmp_path):
     return write_raster(made.drop_vars("truth"), tmp_path / "scene.tif")
-
-
-def test_demo_tells_the_whole_story(tmp_path):
-    done = run(
-        "demo", "-o", "out", cwd=tmp_path, http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9"
-    )
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"2000"}
-    assert {path.name for path in (tmp_path / "out/2000").iterdir()} == FILES
-    outlines = gpd.read_file(tmp_path / "out/outlines.gpkg")
-    before = gpd.read_file(tmp_path / "out/2000/outlines.gpkg").area_km2.sum()
-    assert outlines.area_km2.sum() < before  # there is change to show
-    assert f"{before:.2f} km² in 2000 → {outlines.area_km2.sum():.2f} km² in 2020" in done.stdout
-    areas = pd.read_csv(tmp_path / "out/areas.csv")
-    assert areas.area_km2.sum() == pytest.approx(outlines.area_km2.sum())
-    assert f"{outlines.area_km2.sum():.2f} km²" in done.stdout
-    with rasterio.open(tmp_path / "out/class_map.tif") as codes:
-        assert (codes.read(1) == 1).sum() == outlines.pixels.sum()
-
-
-def test_demo_on_the_real_scene(data, tmp_path):
-    done = run("demo", "--sample", "athabasca", "-o", tmp_path / "out", GLACIERLAB_DATA=str(data))
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert "labels only part of the ice" in page
-    assert "precision</th>" not in page
-
-
-def test_demo_may_be_repeated(cli, tmp_path):
-    for seed in (1, 2):
-        code, out, _ = cli("demo", "-o", tmp_path / "out", "--seed", seed)
-        assert code == 0
-    assert f"seed {seed}" in out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES | {"2000"}
 
 
 def test_map_and_score_a_file(cli, made, scene_file, tmp_path):
@@ -102,11 +47,11 @@ def test_map_against_outlines(cli, data, tmp_path):
 
 @pytest.mark.parametrize("threshold", [[], ["-t", "otsu"], ["-t", "li"]])
 def test_map_of_a_large_scene_is_lazy(cli, scene_file, tmp_path, monkeypatch, threshold):
-    monkeypatch.setattr("glacierlab.cli.LARGE", 100)
-    monkeypatch.setattr("glacierlab.cli.CHUNK", 64)
+    monkeypatch.setattr("glacierlab.mapping.LARGE", 100)
+    monkeypatch.setattr("glacierlab.mapping.CHUNK", 64)
     code, _, _ = cli("map", scene_file, *threshold, "-o", tmp_path / "lazy")
     assert code == 0
-    monkeypatch.setattr("glacierlab.cli.LARGE", 10**9)
+    monkeypatch.setattr("glacierlab.mapping.LARGE", 10**9)
     cli("map", scene_file, *threshold, "-o", tmp_path / "eager")
     for name in ("scene.tif", "class_map.tif"):
         with (
@@ -171,6 +116,11 @@ BAD = {
     "address": (["doctor", "https://127.0.0.1/scene.tif"], "is an address"),
     "missing argument": (["map"], "Missing argument"),
     "unknown sample": (["sample", "athabaska"], "Did you mean 'athabasca'"),
+    "tile and threshold": (["map", "scene.tif", "--tile", "64"], "--tile does not go"),
+    "dates and paths": (["map", "scene.tif", "--dates", "2020"], "only --stac takes it"),
+    "paths and query": (["map", "scene.tif", "--stac", "earth-search"], "not both"),
+    "query without area": (["map", "--stac", "earth-search"], "needs an area"),
+    "query of two edges": (["map", "--stac", "earth-search", "--bbox", "1,2"], "not west,south,east,north"),
     "unknown command": (["mapp", "scene.tif"], "No such command"),
 }
 

@@ -159,6 +159,18 @@ def test_two_jobs_on_one_output_refuse_each_other(values, tmp_path):
         gl.predict(stack_of(values), model_of(), out=tmp_path / "map.zarr", **ASKED)
 
 
+def test_auto_precision_does_not_change_its_mind(values, tmp_path, monkeypatch):
+    from glacierlab.inference import passes
+
+    path, asked = tmp_path / "map.zarr", ASKED | {"precision": "auto"}
+    monkeypatch.setattr(passes, "bf16_is_fast", lambda: True)
+    with pytest.raises(Cut):
+        gl.predict(stack_of(values), cut_after(150), out=path, **asked)
+    monkeypatch.setattr(passes, "bf16_is_fast", lambda: False)
+    gl.predict(stack_of(values), model_of(), out=path, **asked)  # goes on
+    gl.predict(stack_of(values), model_of(), out=path, **asked)  # is there
+
+
 def test_another_map_is_not_continued(values, tmp_path):
     path = tmp_path / "map.zarr"
     with pytest.raises(Cut):

@@ -95,7 +95,7 @@ def test_version_is_in_one_place():
 ORDER = [
     "errors", "tables", "scores", "io", "features", "quality", "series", "synthetic", "samples",
     "models", "train", "inference", "judge", "outlines", "mapping", "change",
-    "viz", "report", "apps", "demo", "accessors", "teach", "cli", "__main__",
+    "viz", "report", "batch", "apps", "demo", "accessors", "teach", "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})
 MAY_IMPORT = {  # only these parts import it

@@ -332,6 +332,8 @@ def test_a_recipe_is_for_its_sensor_and_radiometry(recipe, scene):
         recipe.apply(scene.assign_attrs(radiometry="toa"))
     with pytest.raises(RadiometryError, match="not of one kind: they hold"):
         gl.Recipe(["red"]).fit([scene, scene.assign_attrs(radiometry="toa")])
+    harmonized = recipe.apply(scene.assign_attrs(sensor="hls_l30"))  # the same instrument
+    np.testing.assert_array_equal(harmonized, recipe.apply(scene))
 
 
 def test_a_recipe_may_be_for_several_sensors(scene):

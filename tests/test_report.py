@@ -7,11 +7,13 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import glacierlab as gl
 from glacierlab.errors import GlacierlabError, MissingBandError
 from glacierlab.report import Reference
+from glacierlab.tables import CLASSES
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -126,6 +128,21 @@ def test_figures_need_no_display(made):
     curve = gl.best_threshold(ratio, made["truth"], range(1, 16))
     for figure in (gl.viz.scene_figure(made, gl.vectorize(made["truth"])), gl.viz.threshold_figure(curve)):
         assert isinstance(figure, Figure)
+
+
+def test_a_map_of_classes_is_drawn_in_their_colors(made):
+    truth = made["truth"].copy()
+    truth[0, 0] = 255
+    named = {"glacier": gl.vectorize(truth, classes=["clean_ice"]), "lakes": None}
+    figure = gl.viz.map_figure(made, truth, named, title="both")
+    left, right = figure.axes
+    shown = right.images[0].get_array()
+    for name, code in (("clean_ice", 1), ("debris_covered_ice", 2), ("glacial_lake", 3)):
+        assert (shown[truth.values == code] == to_rgb(CLASSES[name].color)).all()
+    assert (shown[0, 0] == 1).all()
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert told == ["background", "clean ice", "debris covered ice", "glacial lake", "not observed"]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["glacier"]
 
 
 # ---- the report ----

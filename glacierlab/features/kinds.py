@@ -1,6 +1,7 @@
 """What kind of numbers scenes hold: of which sensors, and in which radiometry."""
 
 from ..errors import RadiometryError
+from ..tables import SENSORS
 
 SEVERAL = "+"  # joins the names of sensors
 
@@ -40,7 +41,8 @@ def require_same_kind(scene, sensor, radiometry):
     """RadiometryError unless a scene is of the radiometry, and of one of the sensors, of a fitted recipe."""
     known = [None] if sensor is None else sensor.split(SEVERAL)
     found = kind_of_scene(scene)
-    if found[0] not in known or found[1] != radiometry:
+    taken_for = SENSORS[found[0]].taken_for if found[0] in SENSORS else None
+    if not {found[0], taken_for or found[0]} & {*known} or found[1] != radiometry:
         raise RadiometryError(
             f"The recipe was fitted elsewhere: {sensor!r} with {radiometry!r} values there, {found[0]!r} "
             f"with {found[1]!r} here. Convert the scene (scene.glacier.to_reflectance), or fit a recipe on "

@@ -216,15 +216,27 @@ def manifest_of(folder):
         return None
 
 
+def precision_begun(path):
+    """The precision of a map that is there or begun, for "auto" not to change its mind; else "auto"."""
+    begun = manifest_of(path.with_name(path.name + ".unfinished"))
+    known = begun["about"] if begun else finished_about(path)
+    return known["precision"] if known else "auto"
+
+
 def require_same(path, about):
     """GlacierlabError unless a finished map is the one that is asked."""
-    try:
-        known = json.loads(zarr.open_group(path, mode="r").attrs[JOB]) if path.is_dir() else None
-    except (KeyError, OSError, TypeError, ValueError):
-        known = None
+    known = finished_about(path)
     if known is None:
         raise GlacierlabError(f"{path} exists: delete it, or choose another name.")
     require_about(path, known, about)
+
+
+def finished_about(path):
+    """What a finished map was made of, None where there is no such map."""
+    try:
+        return json.loads(zarr.open_group(path, mode="r").attrs[JOB]) if path.is_dir() else None
+    except (KeyError, OSError, TypeError, ValueError):
+        return None
 
 
 def require_about(path, known, about):

@@ -17,7 +17,7 @@ from ..samples.moves import sources_of
 from ..tables import CLASSES, NOT_OBSERVED, lookup
 from .blocks import Grid, block_side, predicted, rows_of
 from .cluster import cluster
-from .job import about_job, fill, require_name, written
+from .job import about_job, fill, precision_begun, require_name, written
 from .models import models_of
 from .passes import Manner, precision_of, require_dropout
 from .walking import MEMORY, walk
@@ -125,6 +125,9 @@ def predict(
     (('class', 'y', 'x'), {'class': 4, 'y': 60, 'x': 80})
     """
     models = models_of(model)
+    if out is not None:
+        out = require_name(out)
+        precision = precision_begun(out) if precision == "auto" else precision
     manner = manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, precision)
     if isinstance(scene, str | PathLike):
         scene = open_scene(scene, chunks=CHUNK)
@@ -162,7 +165,7 @@ def of_date(
             return walk(image, grid, models, manner, first, memory)
 
         job = about_job(found, image, grid, models, manner)
-        return written(found, blocks, grid, job, describe, require_name(out), progress)
+        return written(found, blocks, grid, job, describe, out, progress)
     if stack.chunks is not None:
         return found
     arrays = {name: np.empty(layer.shape, layer.dtype) for name, layer in found.items()}

@@ -33,6 +33,7 @@ class Sensor:
     bands: tuple[Band, ...]
     qa: str = ""  # a key of MASKS
     product: str = ""  # a key of PRODUCTS, where the sensor's files leave no choice
+    taken_for: str = ""  # a key of SENSORS whose fitted recipes and models serve it too: an assumption
     note: str = ""
 
     def __post_init__(self):

@@ -1,5 +1,7 @@
 """Figures in matplotlib, which show in any viewer and offline."""
 
+import itertools
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -10,6 +12,7 @@ from ..tables import CLASSES
 
 COMPOSITES = (("swir16", "nir", "green"), ("nir", "red", "green"), ("red", "green", "blue"), ("nir", "red"))
 OUTLINE, REFERENCE = "#ffd400", "#e8308a"
+OUTLINES = (OUTLINE, "#ffffff", "#ff5a1f", "#8cff66")  # of several sets on one picture
 MAX_SIDE = 1500  # pixels drawn a side; a larger scene is thinned
 
 
@@ -66,8 +69,9 @@ def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
     ----------
     scene : xarray.Dataset
         In a projected CRS.
-    outlines, reference : geopandas.GeoDataFrame, optional
-        Mapped and reference outlines, in any CRS.
+    outlines : geopandas.GeoDataFrame or dict of them, optional
+        Mapped outlines, in any CRS; several sets by what the legend calls them.
+    reference : geopandas.GeoDataFrame, optional
     title : str
     bands : three str, optional
         As in `false_color`.
@@ -80,19 +84,30 @@ def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
     width = 9.0
     figure = Figure(figsize=(width, width * extent[3] / extent[1] * 0.94 + 0.8), layout="constrained")
     ax = figure.add_subplot()
+    draw_scene(ax, scene, outlines, reference, bands)
+    ax.set_title(title)
+    return figure
+
+
+def draw_scene(ax, scene, outlines=None, reference=None, bands=None):
+    """False color, outlines and their legend on axes in km."""
+    extent = extent_km(scene)
     picture = false_color(scene, bands)
     ax.imshow(picture, extent=extent, interpolation="nearest")
+    mapped = outlines if isinstance(outlines, dict) else {"mapped": outlines}
+    colors = itertools.cycle(OUTLINES)
     legend = []
-    for shown, color, label in ((reference, REFERENCE, "reference"), (outlines, OUTLINE, "mapped")):
+    for label, shown, color in [
+        ("reference", reference, REFERENCE), *((name, mapped[name], next(colors)) for name in mapped)
+    ]:  # fmt: skip
         if shown is not None and len(shown):
             draw_outlines(ax, shown, scene, color)
             legend.append(Line2D([], [], color=color, linewidth=2, label=label))
     if (picture == 1).all(axis=-1).any():
         legend.insert(0, Patch(facecolor="white", edgecolor="gray", label="no data"))
-    ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]", ylabel="north [km]", title=title)
+    ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]", ylabel="north [km]")
     if legend:
-        ax.legend(handles=legend[::-1], loc="upper right", framealpha=0.9)
-    return figure
+        ax.legend(handles=legend[::-1], loc="upper right", facecolor="#3b3b3b", labelcolor="white")
 
 
 def draw_outlines(ax, outlines, scene, color):

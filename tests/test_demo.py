@@ -1,0 +1,74 @@
+"""`glacierlab demo`: a threshold and a model side by side, offline, and without torch too."""
+
+import re
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import rasterio
+from commands import FILES, SMALL, names, run
+
+NO_TORCH = "sys.modules['torch'] = None;"
+
+
+def test_demo_tells_the_whole_story(tmp_path):
+    pytest.importorskip("torch")
+    done = run(
+        "demo", "-o", "out", cwd=tmp_path, http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9"
+    )
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    assert names(out) == FILES | {"2000", "model"}
+    assert names(out / "2000") == names(out / "model") == FILES
+    outlines, before, by_model = (
+        gpd.read_file(folder / "outlines.gpkg") for folder in (out, out / "2000", out / "model")
+    )
+    area, past = outlines.area_km2.sum(), before.area_km2.sum()
+    assert area < past  # there is change to show
+    assert f"{past:.2f} km² in 2000 → {area:.2f} km² in 2020" in done.stdout
+    assert pd.read_csv(out / "areas.csv").area_km2.sum() == pytest.approx(area)
+    with rasterio.open(out / "class_map.tif") as codes:
+        assert (codes.read(1) == 1).sum() == outlines.pixels.sum()
+    ice = by_model[by_model["class"] == "glacier"]
+    told = done.stdout.splitlines()[-3:-1]  # the last line names the report
+    assert told == [
+        f"{area:.2f} km² of glacier in {len(outlines)} outlines by red/swir16 > 2.",
+        f"{ice.area_km2.sum():.2f} km² of glacier in {len(ice)} outlines by model default.",
+    ]
+
+
+def test_demo_without_torch_and_then_with_it(tmp_path):
+    page = tmp_path / "out/report.html"
+    done = run("demo", "-o", "out", cwd=tmp_path, before=SMALL + NO_TORCH)
+    assert done.returncode == 0, done.stderr
+    assert names(page.parent) == FILES | {"2000"}
+    assert "no map by the default model: A map by a model needs torch: pip install" in done.stdout
+    assert "Side by side" not in page.read_text(encoding="utf-8")
+    pytest.importorskip("torch")
+    done = run("demo", "-o", "out", "--seed", "1", cwd=tmp_path, before=SMALL)  # into the same folder
+    assert done.returncode == 0, done.stderr
+    assert "seed 1" in done.stdout
+    assert names(page.parent) == FILES | {"2000", "model"}
+    rows = re.findall(r"<tr><td>(.*? 2|model default)</td>(.*)</tr>", page.read_text(encoding="utf-8"))
+    assert [name for name, _ in rows] == ["red/swir16 &gt; 2", "model default"]
+    f1 = [float(re.findall(r">([\d.]+)<", cells)[4]) for _, cells in rows]
+    assert 0 < f1[0] < f1[1] <= 1  # a threshold misses ice under debris
+
+
+def test_demo_on_the_real_scene(data, tmp_path):
+    done = run("demo", "--sample", "athabasca", "-o", tmp_path / "out", GLACIERLAB_DATA=str(data))
+    assert done.returncode == 0, done.stderr
+    by_model = "by model default" in done.stdout
+    assert by_model or "no map by the default model: " in done.stdout
+    assert names(tmp_path / "out") == FILES | ({"model"} if by_model else set())
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "labels only part of the ice" in page
+    assert "precision</th>" not in page
+
+
+def test_map_by_a_model_without_torch_says_what_to_install(tmp_path):
+    (tmp_path / "scene.tif").write_text("never opened")
+    done = run("map", tmp_path / "scene.tif", "-m", "default", cwd=tmp_path, before=NO_TORCH)
+    assert done.returncode == 2
+    assert "needs torch: pip install 'glacierlab[models]'" in done.stderr
+    assert done.stderr.count("\n") == 1
