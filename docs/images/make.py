@@ -108,6 +108,18 @@ def importance(path):
     figure.savefig(path, dpi=90)
 
 
+def seams(path):
+    """Lesson 7: where four tiles meet on a tongue."""
+    world = gl.synthetic_world(60, (2020,), (480, 480), latitude=28.0)
+    scene, maps = world.scene(2020, sensor="landsat-8").drop_vars("truth"), {}
+    for name, blend in (("side by side", "none"), ("overlapping, blended", "hann")):
+        found = gl.predict(scene, "default", tile=96, blend=blend, precision="float32", progress=False)
+        maps[name] = found[["probability"]].isel(y=slice(300, 470), x=slice(310, 480))
+    maps["how much they differ"] = abs(maps["side by side"] - maps["overlapping, blended"])
+    gl.viz.probability_figure(maps, "debris_covered_ice").savefig(path, dpi=75)
+
+
 training(Path(__file__).with_name("training.png"))
 comparison(Path(__file__).with_name("comparison.png"))
 importance(Path(__file__).with_name("importance.png"))
+seams(Path(__file__).with_name("seams.png"))

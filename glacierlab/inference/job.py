@@ -153,10 +153,10 @@ def about_job(template, image, grid, models, manner):
     for name in ("y", "x"):
         digest.update(np.ascontiguousarray(template[name].values))
     asked = {key: str(value) for key, value in template.attrs.items()}
-    return {
+    return asked | {
         "scene": digest.hexdigest(), "model": models.key, "block": grid.block, "seed": manner.seed,
         "dropout": manner.dropout, "batch_size": manner.batch_size, "precision": manner.precision,
-        "device": manner.device, "attributes": asked,
+        "device": manner.device,
     }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def predict(
 
     Tiles lie on one grid over the whole scene and go through the model once for each view; their
     probabilities are blended where they overlap. The result does not depend on chunks or workers, and on
-    `batch_size` by the rounding of floating-point numbers alone.
+    `batch_size` and torch's number of threads by the rounding of floating-point numbers alone.
 
     Parameters
     ----------

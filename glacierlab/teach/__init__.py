@@ -17,6 +17,16 @@ from .feature_stacks import (
 from .first_outlines import better_outlines, darkest_band, ndsi_threshold
 from .judging import costly_bin, new_worlds, told_apart, worst_confusion
 from .layers import lean_stack, replaceable_group, specialist_layer
+from .mapping_large_scenes import (
+    border_step,
+    killed_job,
+    peak_memory,
+    repeated,
+    review_curve,
+    review_share,
+    seams,
+    tiles_needed,
+)
 from .training import better_training, blind_accuracy, lesson_patches, stop_epoch
 from .worlds_and_samples import (
     f1_by_class,
@@ -36,6 +46,7 @@ __all__ = [
     "better_stack",
     "better_training",
     "blind_accuracy",
+    "border_step",
     "check",
     "costly_bin",
     "darkest_band",
@@ -43,6 +54,7 @@ __all__ = [
     "f1_by_class",
     "fastest_loss",
     "honest_split",
+    "killed_job",
     "labeled_pixels",
     "leak_kinds",
     "lean_stack",
@@ -50,12 +62,18 @@ __all__ = [
     "ndsi_threshold",
     "new_worlds",
     "optimism",
+    "peak_memory",
     "pixels",
+    "repeated",
     "replaceable_group",
+    "review_curve",
+    "review_share",
+    "seams",
     "separation",
     "specialist_layer",
     "stop_epoch",
     "texture_window",
+    "tiles_needed",
     "together",
     "told_apart",
     "worst_confusion",

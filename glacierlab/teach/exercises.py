@@ -4,10 +4,20 @@ from dataclasses import dataclass
 from html import escape
 
 from ..tables import lookup, read_table
-from . import feature_stacks, first_outlines, judging, layers, training, worlds_and_samples
+from . import (
+    feature_stacks,
+    first_outlines,
+    judging,
+    layers,
+    mapping_large_scenes,
+    training,
+    worlds_and_samples,
+)
 
 EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding
-LESSONS = (first_outlines, feature_stacks, worlds_and_samples, training, judging, layers)
+LESSONS = (
+    first_outlines, feature_stacks, worlds_and_samples, training, judging, layers, mapping_large_scenes,
+)  # fmt: skip
 JUDGES = {judge.__name__: judge for lesson in LESSONS for judge in lesson.JUDGES}
 HEADS = {True: "Right.", False: "Not yet."}
 COLORS = {True: "#2e9e5b", False: "#e08e0b"}

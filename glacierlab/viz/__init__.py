@@ -1,8 +1,9 @@
 """Figures: they draw what the package computed, and compute nothing."""
 
 from .figures import false_color, scene_figure, threshold_figure
+from .maps import probability_figure, uncertainty_figure
 from .models import comparison_figure, importance_figure, reliability_figure, training_figure
-from .predictions import confusion_figure, prediction_figure
+from .predictions import confusion_figure, map_figure, prediction_figure
 from .samples import split_figure
 from .stacks import loadings_figure, separation_figure, stack_figure
 from .worlds import histogram_figure, world_figure
@@ -14,7 +15,9 @@ __all__ = [
     "histogram_figure",
     "importance_figure",
     "loadings_figure",
+    "map_figure",
     "prediction_figure",
+    "probability_figure",
     "reliability_figure",
     "scene_figure",
     "separation_figure",
@@ -22,5 +25,6 @@ __all__ = [
     "stack_figure",
     "threshold_figure",
     "training_figure",
+    "uncertainty_figure",
     "world_figure",
 ]

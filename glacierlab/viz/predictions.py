@@ -1,4 +1,4 @@
-"""Figures of what a model says against the truth: pixels by class, and patches side by side."""
+"""Figures of what a model says: its map in the colors of the classes, and what it says against the truth."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -8,11 +8,46 @@ from matplotlib.patches import Patch
 
 from ..errors import GlacierlabError
 from ..tables import CLASSES, NOT_OBSERVED, lookup
-from .figures import COMPOSITES, REFERENCE
+from .figures import COMPOSITES, REFERENCE, draw_scene, extent_km, north_up, thinning
 from .stacks import COLORS, STRETCH
 
 MAX_ROWS = 12  # patches drawn
 PANEL = 1.9  # inches
+
+
+def map_figure(scene, class_map, outlines=None, reference=None, title=""):
+    """A scene with outlines, and beside it the map in the colors of its classes.
+
+    Parameters
+    ----------
+    scene, outlines, reference, title
+        As in `scene_figure`.
+    class_map : xarray.DataArray
+        (y, x) uint8 on the scene's grid, with CF flag attributes; 255 is white.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    extent, width = extent_km(scene), 7.0
+    size = 2 * width, width * extent[3] / extent[1] + 1.2
+    figure = Figure(figsize=size, layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    draw_scene(left, scene, outlines, reference)
+    step = slice(None, None, thinning(class_map))
+    codes = north_up(class_map.isel(y=step, x=step)).astype(int)
+    names = class_map.attrs["flag_meanings"].split()
+    shades = class_colors(names)
+    colors = np.ones((256, 3))
+    colors[list(class_map.attrs["flag_values"])] = [to_rgb(shades[name]) for name in names]
+    right.imshow(colors[codes], extent=extent, interpolation="nearest")
+    right.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]")
+    handles = [Patch(facecolor=shade, label=name.replace("_", " ")) for name, shade in shades.items()]
+    if (codes == NOT_OBSERVED).any():
+        handles.append(Patch(facecolor="white", edgecolor="gray", label="not observed"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    figure.suptitle(title)
+    return figure
 
 
 def confusion_figure(matrix, classes):
