@@ -28,8 +28,9 @@ import xarray as xr
 
 import glacierlab as gl
 from glacierlab.inference.models import models_of
-from glacierlab.inference.passes import made_ready, precision_of, probabilities
+from glacierlab.inference.passes import precision_of, probabilities
 from glacierlab.inference.prediction import manner_of
+from glacierlab.inference.readying import made_ready
 from glacierlab.inference.tiles import axes_of
 from glacierlab.models import Card, build_model
 
@@ -61,7 +62,7 @@ def by_predict(stack, model, precision, batch=BATCH, **asked):
 def by_forward(stack, model, precision, batch=BATCH, device="cpu"):
     """As many tiles as `predict` runs, of the scene's first values."""
     manner = manner_of(models_of(model), "none", (), 0, 0, batch, device, precision)
-    ready = made_ready(model, device)
+    ready = made_ready(model, device, precision)
     tiles = np.prod([len(axis.starts) for axis in axes_of(stack.shape[1:], TILE, OVERLAP, "hann")])
     image = torch.from_numpy(stack.values[None, :, :TILE, :TILE]).to(device)
     image = image.expand(batch, -1, -1, -1).contiguous(memory_format=torch.channels_last)
@@ -149,7 +150,7 @@ def cluster(side):
         options = dict(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
         with LocalCluster(**options) as local, Client(local):
             held = stack.persist()
-            gl.predict(held[:, :TILE, :TILE], model, **asked).class_map.compute()
+            gl.predict(held[:, :1500, :1500], model, **asked).class_map.compute()  # in all workers
             start = perf_counter()
             maps.append(gl.predict(held, model, **asked).class_map.compute().values)
             seconds.append(perf_counter() - start)

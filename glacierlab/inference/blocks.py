@@ -103,29 +103,37 @@ GIVERS = ((0, 0), (1, 0), (0, 1), (1, 1))  # blocks below and to the right that 
 class Sums(NamedTuple):
     """What a block's tiles give to it and to the blocks above, left and above left, (L, y, x) int32 or None.
 
-    In the order of `GIVERS`.
+    In the order of `GIVERS`; and where the block is observed, (y, x) bool.
     """
 
     own: np.ndarray | None
     above: np.ndarray | None = None
     left: np.ndarray | None = None
     corner: np.ndarray | None = None
+    known: np.ndarray | None = None
 
 
 def sums_of(models, window, grid, i, j, manner):
     """`Sums` of a block's tiles, on its window of the image, (C, y, x) float32."""
-    tiles = grid.tiles(i, j)
-    total = models.run(window, tiles, manner) if tiles else None
-    if total is None:
-        return Sums(None)
-    rows, columns = grid.window(i, j)
+    tiles, (rows, columns) = grid.tiles(i, j), grid.window(i, j)
     top, left = i * grid.block - rows.start, j * grid.block - columns.start
-    return Sums(total[:, top:, left:], total[:, :top, left:], total[:, top:, :left], total[:, :top, :left])
+    if not tiles:
+        return Sums(None, known=np.isfinite(window[:, top:, left:]).all(axis=0))
+    total, known = models.run(window, tiles, manner)
+    known = known[top:, left:]
+    if total is None:
+        return Sums(None, known=known)
+    whole, upper = slice(top, None), slice(top)
+    on, left = slice(left, None), slice(left)
+    parts = total[:, whole, on], total[:, upper, on], total[:, whole, left], total[:, upper, left]
+    return Sums(*parts, known)
 
 
-def summed(own, shape):
-    """A block's own sums (L, y, x) as an array to add to; zeros of a shape where there are none."""
-    return np.zeros(shape, np.int32) if own is None else np.array(own)
+def summed(sums, channels):
+    """A block's own sums (L, y, x) as a new array, to add to."""
+    if sums.own is None:
+        return np.zeros((channels, *sums.known.shape), np.int32)
+    return np.array(sums.own)
 
 
 def add(total, part):
@@ -135,15 +143,11 @@ def add(total, part):
         total[:, rows:, columns:] += part
 
 
-def observed(block):
-    """Where a block (C, y, x) has a value in every feature, (y, x) bool."""
-    return np.isfinite(block).all(axis=0)
-
-
 def finished(total, known):
     """Values (L, y, x) float32 of a block's sums, NaN where it is not observed."""
     values = np.multiply(total, np.float32(1 / ONE), dtype=np.float32)
-    values[:, ~known] = np.nan
+    if not known.all():
+        values[:, ~known] = np.nan
     return values
 
 
@@ -189,10 +193,10 @@ def predicted(image, grid, models, manner):
                 (tiles, i + down, j + on) if i + down < rows and j + on < columns else None
                 for down, on in GIVERS
             ]
-            join[(name, 0, i, j)] = (joined, givers, own, channels)
+            join[(name, 0, i, j)] = (joined, givers, channels)
     taking = {"resources": units} if (units := gpu_units()) else None
     layers = {model: {model: models}, below: cut, tiles: run, name: join}
-    needs = {model: set(), below: {image.name}, tiles: {model, below, image.name}, name: {tiles, image.name}}
+    needs = {model: set(), below: {image.name}, tiles: {model, below, image.name}, name: {tiles}}
     graph = HighLevelGraph(
         dict(image.dask.layers)
         | {each: MaterializedLayer(made, taking if each == tiles else None) for each, made in layers.items()},
@@ -226,14 +230,13 @@ def framed(own, above, left, corner):
     return np.concatenate([upper, lower], axis=1)
 
 
-def joined(givers, block, channels):
+def joined(givers, channels):
     """A block's values from the `Sums` of the up to four blocks that give to it, in the order of `GIVERS`."""
-    own, *others = givers
-    total = summed(own.own, (channels, *block.shape[1:]))
-    for each, part in zip(others, Sums._fields[1:], strict=True):
+    total = summed(givers[0], channels)
+    for place, each in enumerate(givers[1:], 1):
         if each is not None:
-            add(total, getattr(each, part))
-    return finished(total, observed(block))
+            add(total, each[place])
+    return finished(total, givers[0].known)
 
 
 # ---- row by row, on a cluster ----
@@ -245,26 +248,25 @@ def rows_of(image, grid, models, manner, first=0):
     One row's image and sums are in memory at a time, and what the next needs of it. To start from a later row
     costs that row of the image once more.
     """
-    blocks, width, channels = image.to_delayed()[0], grid.reach, models.channels + manner.spread
-    cut_border, join, count = dask.delayed(border), dask.delayed(joined), len(blocks)
+    blocks, width, count = image.to_delayed()[0], grid.reach, grid.counts[0]
+    cut_border = dask.delayed(border)
     (model,) = dask.persist(dask.delayed(models, name=f"model-{models.key}", traverse=False))  # sent once
     below = dask.persist(*(cut_border(each, width, None) for each in blocks[first - 1])) if first else None
-    upper = upper_image = None
+    upper = None
     for i in range(first, count):
-        own = blocks[i]
-        tiles = row_of_tiles(own, below, grid, i, model, manner)
-        own, tiles, below = dask.persist(list(own), tiles, [cut_border(each, width, None) for each in own])
+        tiles = row_of_tiles(blocks[i], below, grid, i, model, manner)
+        tiles, below = dask.persist(tiles, [cut_border(each, width, None) for each in blocks[i]])
         if upper is not None:
-            yield from made_row(i - 1, upper, tiles, upper_image, join, channels)
-        upper, upper_image = tiles, own
-    yield from made_row(count - 1, upper, [None] * len(upper), upper_image, join, channels)
+            yield from made_row(i - 1, upper, tiles, models.channels + manner.spread)
+        upper = tiles
+    yield from made_row(count - 1, upper, [None] * len(upper), models.channels + manner.spread)
 
 
-def made_row(i, tiles, below, image, join, channels):
+def made_row(i, tiles, below, channels):
     """(row, column, values) of a row of blocks, given the `Sums` of its tiles and of the next row's."""
     after = [*tiles[1:], None], [*below[1:], None]
-    givers = zip(tiles, below, *after, strict=True)
-    made = dask.compute(*(join(list(each), own, channels) for each, own in zip(givers, image, strict=True)))
+    join = dask.delayed(joined)
+    made = dask.compute(*(join(list(each), channels) for each in zip(tiles, below, *after, strict=True)))
     for j, values in enumerate(made):
         yield i, j, values
 

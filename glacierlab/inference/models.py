@@ -13,7 +13,8 @@ import torch
 from ..errors import GlacierlabError
 from ..models import Segmenter, load_model, save_model
 from .batches import fewer, is_out_of_memory, most_tiles
-from .passes import Window, device_of, fetched, made_ready, run, sent
+from .passes import Window, device_of, fetched, run, sent
+from .readying import made_ready
 
 KEPT = 2  # sets of models that a process keeps
 
@@ -35,7 +36,7 @@ class Models:
         self.members = list(members)
         self.card = self.members[0].card
         self.key = fingerprint_of(self.members)
-        self._ready = {}  # by device
+        self._ready = {}  # by device and precision
         self._most = {}  # tiles at a time, by manner
 
     @property
@@ -44,7 +45,7 @@ class Models:
         return len(self.card.names)
 
     def run(self, window, tiles, manner):
-        """Weighted sums (K, y, x) int32 of tiles of a window (C, y, x), or None; see `passes.run`.
+        """Weighted sums (K, y, x) int32 of tiles of a window (C, y, x), or None, and where it is observed.
 
         Models run one window at a time in a process, and always in the same thread: torch keeps workers for
         every thread that calls it, and those of several wait for each other on few cores. To and from a GPU
@@ -52,20 +53,22 @@ class Models:
         """
         if device_of(manner.device).startswith("cuda"):
             window = sent(window, device_of(manner.device))
-        return fetched(runner().submit(self._run, window, tiles, manner).result())
+        total, known = runner().submit(self._run, window, tiles, manner).result()
+        return fetched(total), known
 
     def _run(self, window, tiles, manner):
         manner = manner.settled()
         if not isinstance(window, Window):
             window = sent(window, manner.device)
-        if manner.device not in self._ready:
-            self._ready[manner.device] = [made_ready(each, manner.device) for each in self.members]
-        models, channels = self._ready[manner.device], len(window.image)
+        way = manner.device, manner.precision
+        if way not in self._ready:
+            self._ready[way] = [made_ready(each, *way) for each in self.members]
+        models, channels = self._ready[way], len(window.image)
         if manner not in self._most:
             self._most[manner] = most_tiles(models, channels, len(tiles[0].weights_y), manner)
         while True:
             try:
-                return run(models, window, tiles, manner, self._most[manner])
+                return run(models, window, tiles, manner, self._most[manner]), window.known
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise

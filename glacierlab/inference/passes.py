@@ -1,6 +1,6 @@
 """Tiles through a model: its precision, batches, views, draws of dropout, and members of an ensemble."""
 
-import copy
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -84,7 +84,9 @@ def sent(window, device):
 
     To a GPU it goes from pinned memory in a stream of its own, while models run in another.
     """
-    image, device = torch.from_numpy(np.ascontiguousarray(window)), torch.device(device)
+    if not window.flags.writeable or min(window.strides) < 0:
+        window = window.copy()  # torch takes no others
+    image, device = torch.from_numpy(window), torch.device(device)
     if device.type != "cuda":
         return Window(*filled(image.to(device)), None)
     with torch.cuda.stream(copying(device)):
@@ -100,7 +102,9 @@ def copying(device):
 
 def filled(image):
     """The image with 0 in all features where one has no value, and where all have one."""
-    seen = torch.isfinite(image).all(dim=0)
+    seen = torch.isfinite(image[0])
+    for plane in image[1:]:
+        seen &= torch.isfinite(plane)
     return image if seen.all() else torch.where(seen, image, 0), seen.cpu().numpy()
 
 
@@ -147,12 +151,15 @@ def run(models, window, tiles, manner, most):
         torch.from_numpy(np.stack(each)).to(image.device)
         for each in ([tile.weights_y for tile in tiles], [tile.weights_x * ONE for tile in tiles])
     )
-    size = 1 if manner.dropout else most  # draws must not depend on the neighbors in a batch
+    size = 1 if manner.dropout else even(len(tiles), most)  # draws must not depend on neighbors in a batch
     total, finite = None, []
+    images = image.new_empty((size, *image.shape[:1], *[len(rows[0])] * 2))
+    images = images.contiguous(memory_format=torch.channels_last)
     for first in range(0, len(tiles), size):
         batch = tiles[first : first + size]
-        images = torch.stack([image[:, ys, xs] for ys, xs in map(Tile.slices, batch)])
-        found = averaged(models, images.contiguous(memory_format=torch.channels_last), batch[0].place, manner)
+        for place, tile in enumerate(batch):
+            images[place] = image[(slice(None), *tile.slices())]
+        found = averaged(models, images[: len(batch)], batch[0].place, manner)
         finite.append(torch.isfinite(found.sum()))
         if total is None:
             total = image.new_zeros((found.shape[1], *image.shape[1:]), dtype=torch.int32)
@@ -169,6 +176,11 @@ def fetched(total):
     if total is None or total.device.type != "cuda":
         return total if total is None else total.numpy()
     return torch.empty(total.shape, dtype=total.dtype, pin_memory=True).copy_(total).numpy()
+
+
+def even(count, most):
+    """The size of batches of about one size, for so many tiles and no more than the most at a time."""
+    return math.ceil(count / math.ceil(count / most))
 
 
 def require_finite(finite, tiles, models):
@@ -260,12 +272,6 @@ class dropping:
 
 
 # ---- models ----
-
-
-def made_ready(model, device):
-    """A copy of a model in eval mode on a device, in the memory layout that convolutions are fastest in."""
-    ready = copy.deepcopy(model).eval().requires_grad_(False)
-    return ready.to(device).to(memory_format=torch.channels_last)
 
 
 def require_dropout(models):

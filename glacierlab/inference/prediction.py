@@ -323,8 +323,11 @@ def codes_of(names):
 
 def coded(probability, codes):
     """The code of the likeliest class (y, x) uint8, 255 where there is none."""
-    found = np.array(codes, np.uint8)[probability.argmax(axis=0)]  # a NaN counts as the largest
-    found[np.isnan(probability[0])] = NOT_OBSERVED
+    best, found = np.array(probability[0]), np.full(probability.shape[1:], codes[0], np.uint8)
+    for code, layer in zip(codes[1:], probability[1:], strict=True):  # several times as fast as argmax
+        np.copyto(found, np.uint8(code), where=layer > best)
+        np.maximum(best, layer, out=best)
+    np.copyto(found, np.uint8(NOT_OBSERVED), where=np.isnan(best))
     return found
 
 

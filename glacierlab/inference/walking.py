@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from ..errors import DataWarning, GlacierlabError
-from .blocks import GIVERS, add, finished, observed, summed, sums_of
+from .blocks import GIVERS, add, finished, summed, sums_of
 
 AHEAD = 2  # blocks on their way at a time
 MEMORY = 10**9  # bytes around the model: an assumption
@@ -44,24 +44,22 @@ def walk(image, grid, models, manner, first=0, memory=MEMORY):
     with ThreadPoolExecutor(AHEAD) as pool:
         waiting = deque()
         for i, j, window in windows(image, grid, channels, first, memory):
-            waiting.append((i, j, window, pool.submit(sums_of, models, window, grid, i, j, manner)))
+            waiting.append((i, j, pool.submit(sums_of, models, window, grid, i, j, manner)))
             if len(waiting) > AHEAD:
                 yield from settled(*waiting.popleft(), grid, pending, channels, first)
         while waiting:
             yield from settled(*waiting.popleft(), grid, pending, channels, first)
 
 
-def settled(i, j, window, future, grid, pending, channels, first):
+def settled(i, j, future, grid, pending, channels, first):
     """Hand on a block's sums; give the blocks that have all of theirs.
 
     `pending` holds, by block, its sums so far, where it is observed, and how many blocks still give to it.
     """
     sums = future.result()
-    shape = tuple(each.stop - each.start for each in (grid.slice(0)(i), grid.slice(1)(j)))
-    known = observed(window[:, -shape[0] :, -shape[1] :])
     missing = min(2, grid.counts[0] - i) * min(2, grid.counts[1] - j)
-    pending[i, j] = [summed(sums.own, (channels, *shape)), known, missing]
-    for (down, on), part in zip(GIVERS, sums, strict=True):
+    pending[i, j] = [summed(sums, channels), sums.known, missing]
+    for (down, on), part in zip(GIVERS, sums[:4], strict=True):
         place = i - down, j - on
         if place not in pending:
             continue  # beyond the scene's border, or before the first row that is asked

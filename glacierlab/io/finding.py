@@ -36,9 +36,10 @@ def scenes_below(path, but_not=None):
     return found if len(found) > 1 else [Path(path)]
 
 
-def scenes_in(folder, but_not):
+def scenes_in(folder, but_not, above=()):
     """Scenes of a folder and those below it; the folder where it is one itself."""
-    if folder.resolve() == but_not:
+    place = folder.resolve()
+    if place == but_not or place in above:  # a link that leads back up
         return
     if is_product(folder):
         yield folder
@@ -49,7 +50,7 @@ def scenes_in(folder, but_not):
     found = False
     for child in children:
         if child.is_dir():
-            for scene in scenes_in(child, but_not):
+            for scene in scenes_in(child, but_not, (*above, place)):
                 found = True
                 yield scene
         elif (several and child in rasters) or is_whole(child):

@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 
 from ..errors import GlacierlabError, warn
-from ..inference.passes import device_of, made_ready
+from ..inference.passes import device_of
+from ..inference.readying import made_ready
 from ..tables import NOT_OBSERVED
 from .looking import inputs, order_of
 

@@ -7,7 +7,8 @@ import torch
 from tqdm import tqdm
 
 from ..errors import GlacierlabError, warn
-from ..inference.passes import device_of, made_ready
+from ..inference.passes import device_of
+from ..inference.readying import made_ready
 from .looking import inputs, order_of
 
 COMPLETE = 0.01  # share of the change of logits that attributions may miss

@@ -10,8 +10,9 @@ import torch
 import xarray as xr
 
 from ..errors import GlacierlabError, MissingBandError, UnknownNameError, warn
-from ..inference.passes import Manner, averaged, device_of, made_ready, precision_of, require_dropout
+from ..inference.passes import Manner, averaged, device_of, precision_of, require_dropout
 from ..inference.prediction import VIEWS, predict
+from ..inference.readying import made_ready
 from ..models import Card, Segmenter
 from ..samples.cache import identity_of
 from ..tables import NOT_OBSERVED, lookup
@@ -103,7 +104,7 @@ def passing(model, device="auto", inference=None):
         tuple(card_of(model).features), views, how["dropout"], how["seed"],
         precision=precision_of(how["precision"], device), device=device,
     )  # fmt: skip
-    models = [made_ready(model, device)]
+    models = [made_ready(model, device, manner.precision)]
     if how["dropout"]:
         require_dropout(models)
 
