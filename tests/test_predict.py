@@ -1,7 +1,10 @@
 """predict: the same map for every chunking, batch and blend; holes stay holes; refusals say what to do."""
 
+import warnings
 from dataclasses import replace
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,13 +17,19 @@ from torch import nn  # noqa: E402
 
 import glacierlab as gl  # noqa: E402
 from glacierlab.errors import (  # noqa: E402
+    DataWarning,
     GlacierlabError,
     GridError,
     MissingBandError,
     RadiometryError,
     UnknownNameError,
 )
+from glacierlab.inference.blocks import Grid, predicted, rows_of  # noqa: E402
+from glacierlab.inference.models import models_of  # noqa: E402
+from glacierlab.inference.passes import Manner  # noqa: E402
+from glacierlab.inference.prediction import in_blocks  # noqa: E402
 from glacierlab.inference.tiles import Axis  # noqa: E402
+from glacierlab.inference.walking import walk, working_set  # noqa: E402
 from glacierlab.models import Card, Segmenter  # noqa: E402
 
 NAMES = ("background", "clean_ice", "debris_covered_ice")
@@ -124,6 +133,37 @@ def test_an_identity_model_returns_its_input_of_any_size(blend):
     for side in range(1, 601):
         assert by_identity(side, side, blend) < 1e-6
         assert by_identity(side, 601 - side, blend) < 1e-6
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_every_way_over_many_small_blocks_gives_the_same(data):
+    draw = data.draw
+    tile = draw(st.integers(1, 8), "tile")
+    height, width = (draw(st.integers(tile, 60)) for _ in range(2))
+    block = min(draw(st.integers(tile, tile + 12), "block"), max(height, width))
+    overlap, blend = draw(st.integers(0, tile - 1), "overlap"), draw(st.sampled_from(BLENDS))
+    grid = Grid((height, width), tile, overlap, blend, block)
+    values = random_logits(height, width, draw(st.integers(0, 99)), draw(st.sampled_from([0, 0.2, 0.95])))
+    lazy = da.from_array(values, chunks=tuple(draw(st.integers(1, side + 3)) for side in values.shape))
+    models, manner = models_of(model_of()), Manner(("a", "b", "c"), batch_size=3)
+    first = draw(st.integers(0, grid.counts[0] - 1), "first")
+    memory = int(working_set([1, 1], lazy, grid, 3) * draw(st.floats(1, 6)))
+    blocked = in_blocks(lazy, grid)
+    with dask.config.set(scheduler="sync"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # chunks that are read several times over
+        whole = predicted(blocked, grid, models, manner).compute()
+        for start, way in (
+            (0, walk(values, grid, models, manner)),
+            (0, walk(lazy, grid, models, manner, 0, memory)),
+            (first, walk(lazy, grid, models, manner, first, memory)),
+            (first, rows_of(blocked, grid, models, manner, first)),
+        ):
+            found = np.full_like(whole, -7)
+            for i, j, part in way:
+                found[:, grid.slice(0)(i), grid.slice(1)(j)] = part
+            np.testing.assert_array_equal(found[:, start * block :], whole[:, start * block :])
+            assert (found[:, : start * block] == -7).all()
 
 
 @pytest.mark.parametrize("blend", BLENDS)
@@ -261,6 +301,12 @@ def test_temperature_of_the_card_is_applied():
     np.testing.assert_allclose(found.probability, softmax(values / 2), atol=1e-5)
 
 
+def test_classes_without_background_leave_its_code_alone():
+    found = gl.predict(stack_of(random_logits(40, 40)), model_of(classes=("ice", "rock", "snow")), tile=32)
+    assert found.class_map.attrs["flag_values"] == [1, 2, 3]
+    assert set(np.unique(found.class_map)) <= {1, 2, 3}
+
+
 def test_one_logit_is_the_sigmoid_of_the_named_class():
     model = model_of(lambda x: x[:, :1], classes=("glacier",))
     values = random_logits(40, 40)
@@ -300,6 +346,12 @@ def test_several_dates_are_mapped_each_by_itself():
     assert found.class_map.dims == ("time", "y", "x")
     assert (found.class_map.isel(time=1) == 255).all()
     xr.testing.assert_equal(found.isel(time=0), gl.predict(scene, "default"))
+    dated = gl.predict(cube.assign_coords(time=[2010, 2020]).chunk(y=30), "default")
+    assert dated.time.values.tolist() == [2010, 2020]
+    assert "datetime" not in dated.attrs
+    np.testing.assert_array_equal(dated.class_map, found.class_map)
+    with pytest.raises(GlacierlabError, match="no dates"):
+        gl.predict(cube.isel(time=[]), "default")
 
 
 def test_a_scene_comes_to_the_pixels_of_the_model():
@@ -356,6 +408,11 @@ def test_refusals_say_what_to_do():
         gl.predict(degrees, model)
     with pytest.raises(GridError, match=r"30 m, the model was trained on 10 m.*resample=True"):
         gl.predict(stack, model_of(pixel_size_m=10.0), resample=True)  # a stack, whose layers are made
+    gl.predict(stack.assign_coords(x=stack.x / 1.5, y=stack.y / 1.5), model_of(pixel_size_m=30.0))  # a third
+    with pytest.raises(GlacierlabError, match="max_memory='much'"):
+        gl.predict(stack, model, max_memory="much")
+    with pytest.raises(GlacierlabError, match="tile='64'"):
+        gl.predict(stack, model, tile="64")
     with pytest.raises(RadiometryError, match="reflectance"):
         gl.predict(scene.assign_attrs(radiometry="dn"), "default")
     with pytest.raises(UnknownNameError, match="Did you mean 'hann'"):

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 from test_predict import model_of, random_logits, stack_of  # noqa: E402
 
 import glacierlab as gl  # noqa: E402
-from glacierlab.errors import DataWarning, GlacierlabError, WriteError  # noqa: E402
+from glacierlab.errors import DataWarning, GlacierlabError, SceneError, WriteError  # noqa: E402
 
 ASKED = dict(tile=64, overlap=16, precision="float32", uncertainty=["entropy"], progress=False)
 
@@ -115,6 +115,73 @@ def same_files(first, second):
     assert names == {str(each.relative_to(second)) for each in second.rglob("*") if each.is_file()}
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "tif"])
+@pytest.mark.parametrize("height", [1300, 1024])  # the latter in whole blocks
+def test_a_job_cut_at_its_very_end_goes_on(values, tmp_path, monkeypatch, suffix, height):
+    from glacierlab.inference import job
+
+    def cut(*args):
+        raise Cut
+
+    def cut_there(folder, **how):
+        if str(folder).endswith(".unfinished"):
+            raise Cut
+        remove(folder, **how)
+
+    remove = shutil.rmtree
+    path, part = tmp_path / f"map.{suffix}", values[:, :height]
+    lazy, model = stack_of(part, chunks=(1, 400, 250)), model_of()
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "finish", cut)
+        with pytest.raises(Cut):
+            gl.predict(lazy, model, out=path, **ASKED)
+    ran = sum(model.network.tiles)
+    found = gl.predict(lazy, model, out=path, **ASKED)
+    assert sum(model.network.tiles) == ran  # all was there
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", cut_there)
+        with pytest.raises(Cut):
+            gl.predict(lazy, model, out=tmp_path / f"other.{suffix}", **ASKED)
+    again = gl.predict(lazy, model, out=tmp_path / f"other.{suffix}", **ASKED)  # it is there
+    np.testing.assert_array_equal(again.class_map, found.class_map)
+    assert not (tmp_path / f"other.{suffix}.unfinished").exists()
+    np.testing.assert_array_equal(found.class_map, gl.predict(stack_of(part), model_of(), **ASKED).class_map)
+
+
+def test_one_pixel_makes_another_scene(values, tmp_path):
+    gl.predict(stack_of(values), model_of(), out=tmp_path / "map.zarr", **ASKED)
+    other = values.copy()
+    other[0, 700, 5] += 1
+    with pytest.raises(GlacierlabError, match="a map of another scene"):
+        gl.predict(stack_of(other), model_of(), out=tmp_path / "map.zarr", **ASKED)
+    elsewhere = stack_of(values).rio.write_crs("EPSG:32646")
+    with pytest.raises(GlacierlabError, match="a map of another scene"):
+        gl.predict(elsewhere, model_of(), out=tmp_path / "map.zarr", **ASKED)
+
+
+def test_a_scene_that_ends_in_the_midst_is_told_and_the_job_goes_on(values, whole, tmp_path):
+    def part(block, block_info=None):
+        if broken and block_info[0]["chunk-location"][1]:
+            raise OSError("the file ends here")
+        return block
+
+    broken, lazy = True, stack_of(values, chunks=(3, 512, 600))
+    lazy = lazy.copy(data=lazy.data.map_blocks(part, dtype="float32"))
+    with pytest.raises(SceneError, match=r"cannot be read on \(the file ends here\)"):
+        job_of(lazy, tmp_path)
+    broken = False
+    np.testing.assert_array_equal(job_of(lazy, tmp_path).class_map, whole.class_map)
+
+
+def job_of(scene, folder):
+    """A map whose scene is told by its first values alone."""
+    from glacierlab.inference import job
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "LOOKS", 1)
+        return gl.predict(scene, model_of(), out=folder / "map.zarr", **ASKED)
 
 
 KILLED = """

@@ -18,6 +18,8 @@ def most_tiles(models, channels, side, manner):
 
     On a GPU twice as many are tried, until they do not fit or are no faster.
     """
+    if manner.dropout:
+        return 1
     if manner.batch_size != "auto":
         return manner.batch_size
     if torch.device(manner.device).type == "cpu":
@@ -50,21 +52,22 @@ def seconds_of(models, size, channels, side, manner):
     """Time of a batch of zeros on a GPU, the second of two."""
     images = torch.zeros((size, channels, side, side), device=manner.device)
     for _ in range(2):
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(manner.device)
         start = time.perf_counter()
         averaged(models, images, (0, 0), manner)
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(manner.device)
     return time.perf_counter() - start
 
 
 def is_out_of_memory(error):
     """Whether torch had no memory, on a GPU or a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    told = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in told)
 
 
 def fewer(size, manner):
     """Half as many tiles at a time, after there was no memory for so many."""
-    if size == 1 or manner.dropout:
+    if size == 1:
         raise GlacierlabError(
             f"There is no memory on {manner.device!r} for one tile: give a smaller tile=, or another device=."
         )

@@ -2,10 +2,14 @@
 
 import sys
 
+import dask
+
+DISTRIBUTED = (None, "distributed", "dask.distributed")  # settings of dask under which a Client computes
+
 
 def cluster():
     """The Client that computes by default, None where this process does."""
-    if "distributed" not in sys.modules:
+    if "distributed" not in sys.modules or dask.config.get("scheduler", None) not in DISTRIBUTED:
         return None
     from distributed import default_client
 

@@ -7,7 +7,6 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-import dask
 import filelock
 import numpy as np
 import rasterio.shutil
@@ -15,8 +14,9 @@ import xarray as xr
 import zarr
 from tqdm import tqdm
 
-from ..errors import GlacierlabError, WriteError
+from ..errors import GlacierlabError, SceneError, WriteError
 from ..io.bands import one_line
+from ..io.files import open_tags, own_attrs
 from ..io.maps import open_map
 from ..io.write import FAILURES, whole_file, write_raster, write_text
 
@@ -58,18 +58,21 @@ def written(template, blocks, grid, about, describe, path, progress):
     if path.suffix.lower() == ".tif":
         template = template[["class_map"]]
     about = about | {"variables": list(template.data_vars)}
+    unfinished = path.with_name(path.name + ".unfinished")
     with alone(path):
         if path.exists():
             require_same(path, about)
+            shutil.rmtree(unfinished, ignore_errors=True)
             return opened(path)
-        unfinished = path.with_name(path.name + ".unfinished")
         try:
             first = begin(unfinished, template, grid, about)
             group = zarr.open_group(unfinished / ARRAYS, mode="r+")
             store = {name: group[name] for name in template.data_vars}
             done = rows_noted(unfinished, about, grid, first)
-            fill(store, template, blocks(first), grid, describe, path.stem, progress, first, done)
-            finish(unfinished, path, template)
+            if first < grid.counts[0]:
+                found = readable(blocks(first), path)
+                fill(store, template, found, grid, describe, path.stem, progress, first, done)
+            finish(unfinished, path, template, about)
         except WriteError:
             raise
         except FAILURES as error:
@@ -78,6 +81,17 @@ def written(template, blocks, grid, about, describe, path, progress):
                 f"{path} cannot be written ({reason}). The same call goes on from there."
             ) from error
     return opened(path)
+
+
+def readable(blocks, path):
+    """Blocks as they come; SceneError where the scene cannot be read."""
+    try:
+        yield from blocks
+    except FAILURES as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise SceneError(
+            f"The scene of {path} cannot be read on ({reason}). The same call goes on from there."
+        ) from error
 
 
 def require_name(path):
@@ -148,16 +162,26 @@ def about_job(template, image, grid, models, manner):
     digest = hashlib.blake2b(digest_size=16)
     rows, columns = (np.linspace(0, max(side - WINDOW, 0), LOOKS).astype(int) for side in image.shape[1:])
     corners = [*zip(rows, columns, strict=True), *zip(rows, columns[::-1], strict=True)]  # on both diagonals
-    for window in dask.compute(*(image[:, y : y + WINDOW, x : x + WINDOW] for y, x in corners)):
-        digest.update(np.ascontiguousarray(window))
+    for y, x in corners:  # one after the other: each may be made of a whole chunk
+        digest.update(np.ascontiguousarray(image[:, y : y + WINDOW, x : x + WINDOW]))
+    digest.update(template.rio.crs.to_wkt().encode())
     for name in ("y", "x"):
         digest.update(np.ascontiguousarray(template[name].values))
     asked = {key: str(value) for key, value in template.attrs.items()}
     return asked | {
-        "scene": digest.hexdigest(), "model": models.key, "block": grid.block, "seed": manner.seed,
-        "dropout": manner.dropout, "batch_size": manner.batch_size, "precision": manner.precision,
-        "device": manner.device,
+        "scene": digest.hexdigest(),
+        "values": digest_of(image) if isinstance(image, np.ndarray) else None,  # a lazy one is not read
+        "model": models.key, "block": grid.block, "seed": manner.seed, "dropout": manner.dropout,
+        "batch_size": manner.batch_size, "precision": manner.precision,
     }  # fmt: skip
+
+
+def digest_of(image):
+    """What tells an image in memory from others, by all of its values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for plane in image:
+        digest.update(np.ascontiguousarray(plane))
+    return digest.hexdigest()
 
 
 # ---- the working folder ----
@@ -166,7 +190,7 @@ def about_job(template, image, grid, models, manner):
 def begin(folder, template, grid, about):
     """The first row of blocks that is not written; a new working folder where there is none."""
     known = manifest_of(folder)
-    if known is not None:
+    if known is not None and (folder / ARRAYS).exists():
         require_about(folder, known["about"], about)
         return known["rows"]
     if folder.exists():
@@ -176,7 +200,7 @@ def begin(folder, template, grid, about):
         name: {"chunks": tuple(min(size, sides.get(dim, size)) for dim, size in variable.sizes.items())}
         for name, variable in template.data_vars.items()
     }
-    told = template.assign_attrs({JOB: json.dumps(about)})
+    told = template.assign_attrs({JOB: json.dumps(about)}).drop_encoding()
     told.to_zarr(
         folder / ARRAYS,
         compute=False,
@@ -189,7 +213,7 @@ def begin(folder, template, grid, about):
     return 0
 
 
-def finish(folder, path, template):
+def finish(folder, path, template, about):
     """Give the whole map its name."""
     if path.suffix.lower() == ".zarr":
         os.replace(folder / ARRAYS, path)
@@ -198,7 +222,8 @@ def finish(folder, path, template):
         found = found.assign_coords(spatial_ref=template["spatial_ref"])
         with whole_file(path) as cog:
             plain = cog.with_name("plain.tif")
-            write_raster(found.assign_attrs(template["class_map"].attrs | template.attrs), plain)
+            told = template["class_map"].attrs | template.attrs | {JOB: json.dumps(about)}
+            write_raster(found.assign_attrs(told), plain)
             rasterio.shutil.copy(plain, cog, driver="COG", compress="deflate", overview_resampling="mode")
             plain.unlink()
     shutil.rmtree(folder)
@@ -234,24 +259,27 @@ def require_same(path, about):
 def finished_about(path):
     """What a finished map was made of, None where there is no such map."""
     try:
-        return json.loads(zarr.open_group(path, mode="r").attrs[JOB]) if path.is_dir() else None
+        tags = zarr.open_group(path, mode="r").attrs if path.is_dir() else own_attrs(open_tags(path)[-1])
+        return json.loads(tags[JOB])
     except (KeyError, OSError, TypeError, ValueError):
         return None
 
 
 def require_about(path, known, about):
     """GlacierlabError that names how another map differs."""
-    other = [key for key in about if known.get(key) != about[key]]
+    looked = [key for key in about if key != "values" or None not in (known.get(key), about[key])]
+    other = [key for key in looked if known.get(key) != about[key]]
     if other:
-        raise GlacierlabError(
-            f"{path} holds a map of another {' and '.join(other)}: delete it, or choose another name."
-        )
+        told = " and ".join(dict.fromkeys("scene" if key == "values" else key for key in other))
+        raise GlacierlabError(f"{path} holds a map of another {told}: delete it, or choose another name.")
 
 
 def opened(path):
     """A written map, lazily."""
     if not path.is_dir():
-        return open_map(path, chunks=1024).rename("class_map").to_dataset()
+        found = open_map(path, chunks=1024).rename("class_map")
+        found.attrs.pop(JOB, None)
+        return found.to_dataset()
     found = xr.open_zarr(path, consolidated=False).set_coords("spatial_ref")
     found.attrs.pop(JOB, None)
     return found

@@ -13,7 +13,7 @@ import torch
 from ..errors import GlacierlabError
 from ..models import Segmenter, load_model, save_model
 from .batches import fewer, is_out_of_memory, most_tiles
-from .passes import Window, device_of, fetched, run, sent
+from .passes import Window, fetched, run, sent
 from .readying import made_ready
 
 KEPT = 2  # sets of models that a process keeps
@@ -48,16 +48,18 @@ class Models:
         """Weighted sums (K, y, x) int32 of tiles of a window (C, y, x), or None, and where it is observed.
 
         Models run one window at a time in a process, and always in the same thread: torch keeps workers for
-        every thread that calls it, and those of several wait for each other on few cores. To and from a GPU
-        windows travel meanwhile.
+        every thread that calls it, and those of several wait for each other on few cores. Windows travel to
+        a GPU meanwhile.
         """
-        if device_of(manner.device).startswith("cuda"):
-            window = sent(window, device_of(manner.device))
-        total, known = runner().submit(self._run, window, tiles, manner).result()
-        return fetched(total), known
+        if not manner.device.startswith("cuda"):
+            total, known = runner().submit(self._run, window, tiles, manner).result()
+            return fetched(total), known
+        with ON_GPU:
+            window = sent(window, manner.device)
+            total, known = runner().submit(self._run, window, tiles, manner).result()
+            return fetched(total), known
 
     def _run(self, window, tiles, manner):
-        manner = manner.settled()
         if not isinstance(window, Window):
             window = sent(window, manner.device)
         way = manner.device, manner.precision
@@ -85,6 +87,7 @@ class Models:
         return self.key
 
 
+ON_GPU = threading.Semaphore(3)  # windows that are there or on their way
 REVIVED, REVIVING = OrderedDict(), threading.Lock()
 RUNNERS = {}  # by process: threads do not survive a fork
 
@@ -117,9 +120,8 @@ def fingerprint_of(members):
     """What tells models from others: networks, cards and weights."""
     digest = hashlib.blake2b(digest_size=16)
     for model in members:
-        digest.update(
-            repr((model.name, model.in_channels, model.classes, model.options, model.card)).encode()
-        )
+        about = (model.name, model.in_channels, model.classes, model.options, model.card, model.network)
+        digest.update(repr(about).encode())
         for name, tensor in model.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

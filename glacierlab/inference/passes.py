@@ -151,7 +151,7 @@ def run(models, window, tiles, manner, most):
         torch.from_numpy(np.stack(each)).to(image.device)
         for each in ([tile.weights_y for tile in tiles], [tile.weights_x * ONE for tile in tiles])
     )
-    size = 1 if manner.dropout else even(len(tiles), most)  # draws must not depend on neighbors in a batch
+    size = even(len(tiles), most)
     total, finite = None, []
     images = image.new_empty((size, *image.shape[:1], *[len(rows[0])] * 2))
     images = images.contiguous(memory_format=torch.channels_last)
@@ -214,8 +214,8 @@ def each_pass(models, batch, place, manner):
         for by in manner.views:
             turned = turn(batch, by, sources_of(manner.features, by))
             for draw in range(max(manner.dropout, 1)):
-                seeded = dropping(model, (manner.seed, *place, draw)) if manner.dropout else nullcontext()
-                with seeded:
+                seed = manner.seed, *place, draw
+                with dropping(model, seed, manner.device) if manner.dropout else nullcontext():
                     yield MOVED[inverse(by)](probabilities(model, turned, manner))
 
 
@@ -254,12 +254,13 @@ MOVED = {by: mover(by) for by in MOVES}
 class dropping:
     """Dropout layers draw within the block, by a seed; all else stays in eval mode, the random state too."""
 
-    def __init__(self, model, seed):
+    def __init__(self, model, seed, device):
+        self.devices = [device] if torch.device(device).type == "cuda" else []
         self.layers = [each for each in model.modules() if isinstance(each, DROPOUTS)]
         self.seed = hash(seed) % 2**63  # of whole numbers alone, which Python hashes alike everywhere
 
     def __enter__(self):
-        self.state = torch.random.fork_rng(devices=None if torch.cuda.is_available() else [])
+        self.state = torch.random.fork_rng(devices=self.devices)
         self.state.__enter__()
         torch.manual_seed(self.seed)
         for each in self.layers:
@@ -300,7 +301,7 @@ def precision_of(asked, device):
     if asked != "auto":
         raise GlacierlabError(f"precision={asked!r}: give 'auto', 'float32' or 'bfloat16'.")
     if torch.device(device).type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bfloat16" if torch.device(device).type == "cpu" and bf16_is_fast() else "float32"
 
 

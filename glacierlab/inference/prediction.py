@@ -16,10 +16,11 @@ from ..io.scene import open_scene
 from ..samples.moves import sources_of
 from ..tables import CLASSES, NOT_OBSERVED, lookup
 from .blocks import Grid, block_side, predicted, rows_of
-from .cluster import cluster
+from .cluster import cluster, gpu_units
 from .job import about_job, fill, precision_begun, require_name, written
 from .models import models_of
 from .passes import Manner, precision_of, require_dropout
+from .tiles import require_whole
 from .walking import MEMORY, walk
 
 CHUNK = 1024  # in which scenes are opened from paths [pixels]
@@ -32,7 +33,7 @@ VIEWS = {
     ),
 }  # fmt: skip
 UNCERTAINTIES = ("entropy", "spread")
-SAME_SIZE = 1 / 3  # share by which pixels may differ from the model's
+SAME_SIZE = 1 / 3 + 1e-6  # share by which pixels may differ from the model's
 
 
 def predict(
@@ -78,8 +79,8 @@ def predict(
         Tiles at a time; "auto" suits a CPU, and is found by trial on a GPU. Where there is no memory for
         them, half as many.
     device : str
-        "auto" is a GPU where there is one. On a `dask.distributed` cluster each worker decides for itself;
-        where workers declare a resource "GPU", tiles run on those alone, one block a unit of it.
+        "auto" is a GPU where there is one. On a `dask.distributed` cluster one worker decides for all; where
+        workers declare a resource "GPU", tiles run on those alone, one block a unit of it.
     precision : {"auto", "float32", "bfloat16"}
         "auto" is bfloat16 on GPUs that have it, and on CPUs whose convolutions are faster so.
     resample : bool
@@ -87,10 +88,11 @@ def predict(
         averaged where pixels grow, else bilinearly; the map has these pixels.
     out : path, optional
         Write the map as it is made: a Zarr folder ("map.zarr"), or the class map alone as a cloud-optimized
-        GeoTIFF ("map.tif"). After a kill the same call goes on.
+        GeoTIFF ("map.tif"). After a kill the same call goes on. Another scene is told by its grid and
+        values; a lazy one, which is not read for it, by windows along both diagonals.
     max_memory : int or str, optional
-        With `out`: most memory around the model and its batch, in bytes or as "2 GB"; 1 GB by default, an
-        assumption.
+        With `out`, but not on a cluster: most memory around the model and its batch, beside the chunks that
+        the scene itself is read or made in; in bytes or as "2 GB", 1 GB by default, an assumption.
     progress : bool
         Whether a bar shows how far that is, in terminals.
 
@@ -133,12 +135,16 @@ def predict(
         scene = open_scene(scene, chunks=CHUNK)
     how = dict(tile=tile, overlap=overlap, blend=blend, uncertainty=uncertainty, resample=resample)
     if "time" not in scene.dims:
-        memory = MEMORY if max_memory is None else parse_bytes(max_memory)
+        memory = MEMORY if max_memory is None else bytes_of(max_memory)
         return of_date(scene, models, manner, out=out, memory=memory, progress=progress, **how)
     if out is not None:
         raise GlacierlabError("out= holds one date: choose it with isel(time=0), and write each by itself.")
+    if not scene.sizes["time"]:
+        raise GlacierlabError("The cube has no dates: time is empty.")
     dates = [scene.isel(time=number) for number in range(scene.sizes["time"])]
-    return xr.concat([of_date(date, models, manner, progress=progress, **how) for date in dates], "time")
+    found = xr.concat([of_date(date, models, manner, progress=progress, **how) for date in dates], "time")
+    found.attrs.pop("datetime", None)  # of the first
+    return found.assign_coords({name: scene.coords[name] for name in {"time"} & set(scene.coords)})
 
 
 def of_date(
@@ -148,26 +154,28 @@ def of_date(
     """The prediction of a scene or stack of one date."""
     stack = stack_of(scene, models.card, resample)
     tile = models.card.tile or TILE if tile is None else tile
+    require_whole("tile", tile, 1)
     overlap = overlap if overlap is not None else 0 if blend == "none" else tile // 4
     image = padded(stack.data, tile)
     grid = Grid(image.shape[1:], tile, overlap, blend, block_side(tile, image.shape[1:], manner.device))
     describe = partial(layers_of, card=models.card, uncertainty=uncertainty)
     about = {"tile": tile, "overlap": overlap, "blend": blend, "views": list(manner.views)}
     about |= {key: scene.attrs[key] for key in ("datetime", "sensor", "title") if key in scene.attrs}
-    blocked = in_blocks(image, grid)
-    values = predicted(blocked, grid, models, manner)[:, : stack.sizes["y"], : stack.sizes["x"]]
+    shape = stack.sizes["y"], stack.sizes["x"]
+    if out is None and stack.chunks is not None:
+        values = predicted(in_blocks(image, grid), grid, models, manner)[:, : shape[0], : shape[1]]
+        return dataset_of(describe(values), stack, models.card).assign_attrs(about)
+    values = da.zeros((models.channels + manner.spread, *shape), np.float32, chunks=-1)
     found = dataset_of(describe(values), stack, models.card).assign_attrs(about)
     if out is not None:
 
         def blocks(first):
             if cluster() is not None:
-                return rows_of(blocked, grid, models, manner, first)
+                return rows_of(in_blocks(image, grid), grid, models, manner, first)
             return walk(image, grid, models, manner, first, memory)
 
         job = about_job(found, image, grid, models, manner)
         return written(found, blocks, grid, job, describe, out, progress)
-    if stack.chunks is not None:
-        return found
     arrays = {name: np.empty(layer.shape, layer.dtype) for name, layer in found.items()}
     fill(arrays, found, walk(image, grid, models, manner), grid, describe, "predict", progress)
     return found.copy(data=arrays)
@@ -188,7 +196,7 @@ def stack_of(scene, card, resample=False):
                 f"The model needs {missing}, the stack has {names}: give the scene, or a stack made by the "
                 "model's recipe, gl.Recipe.from_json(model.card.recipe)."
             )
-        stack = stack.sel(feature=list(card.features)).transpose("feature", "y", "x")
+        stack = in_order(stack, card).transpose("feature", "y", "x")
     else:
         if card.recipe is None:
             raise GlacierlabError(
@@ -197,9 +205,23 @@ def stack_of(scene, card, resample=False):
             )
         if resample and size_differs(scene, card):
             scene = at_pixel_size(scene, card.pixel_size_m)
-        stack = Recipe.from_json(card.recipe).apply(scene).sel(feature=list(card.features))
+        stack = in_order(Recipe.from_json(card.recipe).apply(scene), card)
     require_size(stack, card)
     return stack.astype("float32", copy=False)
+
+
+def in_order(stack, card):
+    """A stack's features that the model knows, in its order; a copy only where they are others."""
+    names = list(card.features)
+    return stack if stack["feature"].values.tolist() == names else stack.sel(feature=names)
+
+
+def bytes_of(asked):
+    """A number of bytes, of an int or a text such as "2 GB"."""
+    try:
+        return parse_bytes(asked)
+    except (TypeError, ValueError) as error:
+        raise GlacierlabError(f"max_memory={asked!r}: give bytes, or a text such as '2 GB'.") from error
 
 
 def require_size(stack, card):
@@ -240,12 +262,12 @@ def in_blocks(values, grid):
     """Values (feature, y, x) as a dask array of the grid's blocks, all features together."""
     chunks = (-1, grid.chunks(0), grid.chunks(1))
     if isinstance(values, np.ndarray):
-        return da.from_array(values, chunks, name=False)  # views, and no hash of them
+        return da.from_array(values, chunks, name=False)  # no hash of them
     return values.rechunk(chunks)
 
 
 def manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, precision):
-    """How tiles go through the models, from what was asked; on a cluster "auto" is left to its workers."""
+    """How tiles go through the models, from what was asked; on a cluster a worker settles what is "auto"."""
     views = lookup(VIEWS, tta, kind="tta") if isinstance(tta, str) else tuple(tta)
     if not views:
         raise GlacierlabError("tta=[]: give 'none', or names of views.")
@@ -269,9 +291,10 @@ def manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, preci
         int(batch_size) if whole else "auto",
     )  # fmt: skip
     precision_of(precision, "cpu")  # refuses unknown ones
-    if cluster() is not None:
-        return manner
-    return manner.settled()
+    client = cluster()
+    if client is None:
+        return manner.settled()
+    return client.submit(manner.settled, pure=False, resources=gpu_units() or None).result()
 
 
 # ---- what comes out ----
@@ -298,7 +321,8 @@ def over_classes(function, probability, dtype, *args):
 def dataset_of(layers, stack, card):
     """The prediction as a Dataset on the stack's grid."""
     names = list(card.names)
-    grid = {name: stack.coords[name] for name in ("y", "x", "spatial_ref")}
+    grid = {name: stack.coords[name] for name in ("y", "x")}
+    grid["spatial_ref"] = stack.coords[stack.rio.grid_mapping].variable
     told = {"class_map": {"flag_values": codes_of(names), "flag_meanings": " ".join(names)}}
     found = {
         name: (("class", "y", "x")[3 - layer.ndim :], layer, LONG_NAMES[name] | told.get(name, {}))
@@ -316,9 +340,10 @@ LONG_NAMES = {
 
 
 def codes_of(names):
-    """The package's codes where it knows all of the classes, each by another; else their places."""
+    """The package's codes where it knows all of the classes, each by another; else in order, background 0."""
     codes = [CLASSES[name].code for name in names if name in CLASSES]
-    return codes if len(set(codes)) == len(names) else list(range(len(names)))
+    first = 0 if names[0] == "background" else 1
+    return codes if len(set(codes)) == len(names) else list(range(first, first + len(names)))
 
 
 def coded(probability, codes):

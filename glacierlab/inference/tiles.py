@@ -112,10 +112,15 @@ def axes_of(shape, tile, overlap, blend):
     """
     lookup(BLENDS, blend, kind="blend")
     for name, value, least in (("tile", tile, 1), ("overlap", overlap, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise GlacierlabError(f"{name}={value!r}: give a whole number of pixels, {least} or more.")
+        require_whole(name, value, least)
     if overlap >= tile:
         raise GlacierlabError(
             f"overlap={overlap} with tile={tile}: give less than a tile; a quarter is usual."
         )
     return tuple(Axis(int(length), int(tile), int(overlap), blend) for length in shape)
+
+
+def require_whole(name, value, least):
+    """GlacierlabError unless a value is a whole number of pixels."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise GlacierlabError(f"{name}={value!r}: give a whole number of pixels, {least} or more.")

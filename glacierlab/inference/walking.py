@@ -41,14 +41,16 @@ def walk(image, grid, models, manner, first=0, memory=MEMORY):
         The memory is too small for a unit of one block.
     """
     channels, pending = models.channels + manner.spread, {}
-    with ThreadPoolExecutor(AHEAD) as pool:
-        waiting = deque()
+    pool, waiting = ThreadPoolExecutor(AHEAD), deque()
+    try:
         for i, j, window in windows(image, grid, channels, first, memory):
             waiting.append((i, j, pool.submit(sums_of, models, window, grid, i, j, manner)))
             if len(waiting) > AHEAD:
                 yield from settled(*waiting.popleft(), grid, pending, channels, first)
         while waiting:
             yield from settled(*waiting.popleft(), grid, pending, channels, first)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # one who stops does not wait for tiles
 
 
 def settled(i, j, future, grid, pending, channels, first):

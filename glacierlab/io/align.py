@@ -138,11 +138,12 @@ def at_pixel_size(scene, size):
     grid = own.zoom_to(resolution=size)
     chunks = chunks_of(scene)
     chunks = None if chunks is None else tuple(max(map(max, chunks)) for _ in grid.shape)
-    layers = {
-        name: (("y", "x"), on_grid(layer, grid, default_resampling(layer, own, grid), chunks), layer.attrs)
-        for name, layer in scene.data_vars.items()
-        if layer.dtype.kind == "f"
-    }
+    layers = {}
+    for name, layer in scene.data_vars.items():
+        if name in FLAGS or "flag_values" in layer.attrs or layer.dtype.kind not in "iuf":
+            continue
+        values = on_grid(layer, grid, default_resampling(layer, own, grid), chunks, WRAPS.get(name))
+        layers[name] = (("y", "x"), values, layer.attrs)
     x, y = (
         grid.affine.c + grid.affine.a * (np.arange(grid.shape[1]) + 0.5),
         grid.affine.f + grid.affine.e * (np.arange(grid.shape[0]) + 0.5),
