@@ -80,7 +80,7 @@ def forget():
 def test_tiles_run_where_a_gpu_is_declared(lazy, here, tmp_path):
     with_gpu = {"cls": Nanny, "options": {"nthreads": 1, "resources": {"GPU": 1}}}
     without = {"cls": Nanny, "options": {"nthreads": 1}}
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False}}
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": ":0"}}
     with SpecCluster({0: with_gpu, 1: without}, scheduler) as cluster, Client(cluster) as client:
         client.wait_for_workers(2)
         gpus = {

@@ -69,7 +69,7 @@ def test_planted_shifts_come_back(before, dx, dy):
     assert report.verdict.tolist() == ["reference", "moved"]
     assert report.attrs["band"] == "nir"
     assert same is before
-    assert moved.attrs["shift_px"] == [report.dx_px[1], report.dy_px[1]]
+    assert moved.attrs["misregistration_px"] == [report.dx_px[1], report.dy_px[1]]
     truth, off = later(), later(dx, dy)
     for band in BANDS:  # what was moved lies nearer to what should be seen than what was not
         errors = [float(np.sqrt(((each[band] - truth[band]) ** 2).mean())) for each in (moved, off)]

@@ -106,6 +106,16 @@ def test_a_doubtful_flag_is_told_without_reading_a_pixel(api):
     opened(api, bands=["qa"])  # nothing to settle
 
 
+def test_a_missing_flag_is_told_where_the_offset_may_be_removed(api):
+    add_sentinel_2(api, bands={"B04": np.full((20, 20), 3000)}, applied=None)
+    with pytest.warns(DataWarning, match=r"1 of 1 items.*do not say that the offset.*is removed.*offset=0"):
+        assert opened(api).red.values.ravel()[0] == pytest.approx(0.2)
+    opened(api, offset="baseline")
+    api.items.clear()
+    add_sentinel_2(api, "other", {"B04": np.full((20, 20), 3000)}, "planetary-computer", applied=None)
+    opened(api)  # a warning is an error
+
+
 def test_an_unknown_baseline_is_asked_for(api):
     add_sentinel_2(api, bands={"B04": np.full((20, 20), 3000)}, style="planetary-computer", baseline=None)
     with pytest.raises(RadiometryError, match=r"S2B_11UMS.*baseline.*offset=-1000, or 0"):
@@ -306,6 +316,13 @@ def test_a_band_that_some_items_lack_is_empty_there(api):
 # ---- bad input ----
 
 
+def test_landsat_has_no_offset_to_settle(api):
+    add_landsat(api, bands={"B4": np.full((20, 20), 9000)})
+    with pytest.raises(RadiometryError, match=r"for Sentinel-2.*landsat_oli: leave it out"):
+        opened(api, offset=-1000)
+    opened(api, offset="baseline")
+
+
 def test_bands_that_are_not_there(api):
     add_sentinel_2(api, bands={"B04": np.full((20, 20), 3000)}, applied=True)
     with pytest.raises(MissingBandError, match=r"lack \['pan'\].*'red'"):
@@ -320,6 +337,10 @@ def test_bands_that_are_not_there(api):
         ({"resolution": -1}, GridError, "positive"),
         ({"resolution": 1e-5}, GridError, "units of the CRS"),
         ({"offset": "guess"}, RadiometryError, "neither"),
+        ({"offset": None}, RadiometryError, "neither"),
+        ({"offset": {"red": "guess"}}, RadiometryError, "neither"),
+        ({"offset": {"B04": -1000}}, RadiometryError, r"names \['B04'\].*'red'"),
+        ({"bands": {"red": 1}}, MissingBandError, r"names alone, such as \['red'\]"),
         ({"bbox": (10, 10, 11, 11)}, GridError, "outside the scenes"),
     ],
 )

@@ -2,11 +2,14 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 
 import rasterio
 import shapely
+import shapely.affinity
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
@@ -48,6 +51,8 @@ def choose_bands(found, bands, sensor):
         order = [*SENSORS[sensor].by_name, "qa"]
         names = [name for name in order if name in held]
     else:
+        if isinstance(bands, Mapping):
+            raise MissingBandError(f"bands={bands!r}: of a catalogue give names alone, such as {[*bands]}.")
         asked = [bands] if isinstance(bands, str) else bands
         names = list(dict.fromkeys(name if name == "qa" else band_name(name, sensor) for name in asked))
         if missing := [name for name in names if name not in held]:
@@ -112,6 +117,22 @@ def dn_offset(item, asset, name, row, product, choice):
         ) from None
 
 
+def require_offset(items, sensor, offset):
+    """RadiometryError for an `offset` that is none, or that nobody would use."""
+    if isinstance(offset, str) and offset in ("metadata", "baseline"):
+        return
+    numbers = [*offset.values()] if isinstance(offset, Mapping) else [offset]
+    if not all(isinstance(number, Real) and not isinstance(number, bool) for number in numbers):
+        raise RadiometryError(
+            f"offset={offset!r} is neither 'metadata', 'baseline' nor a number, or several by band."
+        )
+    if not any(collection_of(item, sensor).offset for item in items):
+        raise RadiometryError(f"offset={offset!r} is for Sentinel-2, and these are {sensor}: leave it out.")
+    strange = set(offset) - set(SENSORS[sensor].by_name) if isinstance(offset, Mapping) else ()
+    if strange:
+        raise RadiometryError(f"offset= names {sorted(strange)}: bands are {[*SENSORS[sensor].by_name]}.")
+
+
 def warn_of_collections(items, sensor):
     """Warn where items of an unknown collection are taken for those of a known one."""
     unknown = sorted({str(item.collection_id) for item in items} - set(COLLECTIONS))
@@ -121,21 +142,25 @@ def warn_of_collections(items, sensor):
 
 
 def warn_of_offsets(items, sensor, offset):
-    """Warn where items say that the offset is still in them, in a catalogue that is wrong about some."""
+    """Warn where items do not say that the offset is removed, in a catalogue that is wrong about some.
+
+    One that names assets as ESA does, such as Planetary Computer, keeps ESA's numbers: an assumption.
+    """
     if offset != "metadata":
         return
     doubtful = [
         item.id
         for item in items
         if (flag := collection_of(item, sensor).removed)
-        and item.properties.get(flag) is False
+        and not item.properties.get(flag)
+        and not any(band.native in item.assets for band in SENSORS[sensor].bands)
         and float(baseline_of(item) or 0) >= 4
     ]
     if doubtful:
         warn(
-            f"{len(doubtful)} of {len(items)} items, such as {doubtful[0]}, say that the offset of -1000 DN "
-            "is still in them, and so it is subtracted. This catalogue is wrong about some of 2022 and 2025: "
-            "where scene.glacier.check() finds much of a date negative, open it with offset=0."
+            f"{len(doubtful)} of {len(items)} items, such as {doubtful[0]}, do not say that the offset of "
+            "-1000 DN is removed, and so it is subtracted. This catalogue is wrong about some of 2022 and "
+            "2025: where scene.glacier.check() finds much of a date negative, open it with offset=0."
         )
 
 
@@ -212,9 +237,27 @@ def crs_of(crs):
 
 
 def outline_of(grid, crs):
-    """The outline of a GeoBox in a CRS, as a shapely geometry."""
+    """The outline of a GeoBox in a CRS, as a shapely geometry; in degrees cut at the 180th meridian."""
     rim = shapely.segmentize(grid.extent.geom, pixel_size(grid) * max(grid.shape) / RIM_POINTS)
-    return reprojected(rim, grid.crs, crs)
+    outline = reprojected(rim, grid.crs, crs)
+    if not crs.geographic or grid.crs.geographic:
+        return outline
+    return cut_at_180(outline, reprojected(rim.centroid, grid.crs, crs).x)
+
+
+def cut_at_180(outline, middle):
+    """An outline whose longitudes may jump by 360 degrees, as parts that lie within -180 and 180."""
+    whole = shapely.transform(
+        outline, lambda lon, lat: (middle + (lon - middle + 180) % 360 - 180, lat), interleaved=False
+    )
+    west, south, east, north = whole.bounds
+    if west >= -180 and east <= 180:
+        return outline
+    parts = [
+        shapely.affinity.translate(whole & shapely.box(start, south, start + 360, north), -180 - start)
+        for start in (-540, -180, 180)
+    ]
+    return shapely.union_all(parts)
 
 
 def reprojected(geometry, source, target):

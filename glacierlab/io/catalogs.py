@@ -167,7 +167,8 @@ def find_items(
     if query is not None and not isinstance(query, Mapping):
         raise GlacierlabError(f"query={query!r} is no dict such as {{'eo:snow_cover': {{'lt': 50}}}}.")
     collection, platforms = collection_and_platforms(collection, sensor)
-    dates, url = dates_text(dates), address_of(catalog, modifier)
+    dates, url = dates_text(dates), address_of(catalog)
+    modifier = modifier or signer_of(url)
 
     def wanted(item):
         own = str(item.properties.get("platform", "")).lower()
@@ -207,16 +208,25 @@ def find_items(
     return items[:max_items]
 
 
-def address_of(catalog, modifier):
+def address_of(catalog):
     """A catalogue's URL, by name or as it is."""
     if "://" in str(catalog):
         return str(catalog).rstrip("/")
-    row = lookup(CATALOGS, catalog, kind="catalog")
-    if row.signed and modifier is None:
-        warn(
-            f"{catalog!r} needs signed addresses to open its files: modifier=planetary_computer.sign_inplace."
-        )
-    return row.url
+    return lookup(CATALOGS, catalog, kind="catalog").url
+
+
+def signer_of(url):
+    """What signs the answers of a catalogue whose files open only so; None where nothing need."""
+    if not any(row.signed and row.url == url for row in CATALOGS.values()):
+        return None
+    try:
+        from planetary_computer import sign_inplace
+    except ImportError:
+        raise GlacierlabError(
+            f"The files of {url} open only with signed addresses: pip install planetary-computer, or give "
+            "modifier=."
+        ) from None
+    return sign_inplace
 
 
 def open_catalog(url, modifier, timeout):

@@ -8,7 +8,7 @@ import rioxarray  # noqa: F401  registers .rio
 import shapely
 import xarray as xr
 
-from ..errors import GlacierlabError, RadiometryError, SceneError
+from ..errors import GlacierlabError, SceneError
 from ..tables import MASKS, PRODUCTS, SENSORS, sensor_key
 from .assets import (
     Source,
@@ -16,6 +16,7 @@ from .assets import (
     choose_bands,
     collection_of,
     grid_of,
+    require_offset,
     target_grid,
     warn_of_collections,
     warn_of_offsets,
@@ -62,7 +63,8 @@ def open_stac(
     max_items : int
         The search stops there, with a warning.
     modifier : callable, optional
-        Signs what the catalogue answers, as pystac-client takes it (`planetary_computer.sign_inplace`).
+        Signs what the catalogue answers, as pystac-client takes it. For Planetary Computer the package
+        planetary-computer does where it is installed.
     timeout : float
         Seconds to wait for an answer of the catalogue, and for each part of a file (asked for twice).
     bands : list of str, optional
@@ -77,8 +79,8 @@ def open_stac(
         Pixels a dask chunk along y and x; None reads now.
     offset : {"metadata", "baseline"} or float or dict of float
         DN added before the gain of Sentinel-2. "metadata" believes the catalogue where it says that it has
-        removed the offset of baseline 04.00; "baseline" takes ESA's numbers: -1000 from 04.00 on. A number
-        settles it by hand.
+        removed the offset of baseline 04.00; "baseline" takes ESA's numbers: -1000 from 04.00 on. A number,
+        or some by common name of band, settles it by hand.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def open_stac(
     Warns
     -----
     DataWarning
-        Items that say the offset is still in them, in a catalogue known to be wrong about some; items
+        Items that do not say the offset is removed, in a catalogue known to be wrong about some; items
         without a band; more than `max_items`.
 
     Notes
@@ -115,8 +117,6 @@ def open_stac(
     >>> gl.map_glaciers(cube.isel(time=0))  # doctest: +SKIP
     """
     require_stac()
-    if isinstance(offset, str) and offset not in ("metadata", "baseline"):
-        raise RadiometryError(f"offset={offset!r} is neither 'metadata', 'baseline' nor a number.")
     area = area_of(bbox, geometry)
     if scenes is None:
         items = find_items(
@@ -127,6 +127,7 @@ def open_stac(
         items, searched = given_items(scenes)
         area = searched if area is None else area
     key = one_sensor(items, sensor)
+    require_offset(items, key, offset)
     scene = open_items(items, key, area, bands, resolution, crs, chunks or CHUNK, offset, timeout)
     if chunks is None:
         scene = scene.compute(scheduler="threads")

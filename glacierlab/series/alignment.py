@@ -75,9 +75,10 @@ def coregister(
     Returns
     -------
     moved : list of xarray.Dataset, or xarray.Dataset
-        As `scenes`, on the reference's grid, lazy where they are. A scene of a list that was moved says by
-        how much in its attribute `shift_px` [dx, dy]; one that was not is the same as before. Layers from
-        elsewhere, such as `elevation`, are not shifted, for they do not share a scene's error. NaN stay NaN.
+        As `scenes`, on the reference's grid, lazy where they are. A scene of a list that was moved says
+        in its attribute `misregistration_px` how far off it was before, [dx, dy] as in the report: it was
+        moved by the opposite. One that was not moved is the same as before. Layers from elsewhere, such as
+        `elevation`, are not shifted, for they do not share a scene's error. NaN stay NaN.
     report : pandas.DataFrame
         One row a scene: `datetime`; `dx_px`, `dy_px`, how many pixels right of and below its place in the
         reference the content lay before; `east_m`, `north_m`, the same on the ground, NaN in degrees;
@@ -292,7 +293,7 @@ def placed(scene, shift, given, grid, method):
         encoding = {"grid_mapping": given.rio.grid_mapping}
         out[name] = (("y", "x"), as_before(values, variable), variable.attrs, encoding)
     moved = xr.Dataset(out, coords, scene.attrs)
-    return moved.assign_attrs(shift_px=[dx, dy]) if shift else moved
+    return moved.assign_attrs(misregistration_px=[dx, dy]) if shift else moved
 
 
 def as_before(values, variable):

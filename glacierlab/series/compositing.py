@@ -3,6 +3,7 @@
 import dask
 import dask.array as da
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..errors import GlacierlabError, MissingBandError, RadiometryError, require_same_grid, warn
@@ -12,8 +13,8 @@ from ..tables import lookup
 from .dates import require_times, scenes_of, variable_kind, windows_of
 
 STRIP = 2**22  # numbers that a kernel has in its hands
+HELD = 2**26  # numbers of a block, of all dates and bands together: 256 MiB as float32
 WORST = np.float32(1e30)  # where NDSI is undefined: behind every date that has one
-NO_DATE = np.datetime64("NaT", "ns")
 
 
 def composite(scenes, window="3Y", method="median", reference=None, *, keep_ice=True):
@@ -47,10 +48,11 @@ def composite(scenes, window="3Y", method="median", reference=None, *, keep_ice=
     -------
     xarray.Dataset
         Of each band that all scenes have, (time, y, x) float32, lazy if the scenes are; `source_date` (time,
-        y, x) datetime64, when the pixel's values were taken, NaT where they are of several dates (a median of
-        two or more) or none; `observations` (time, y, x) uint16, how many dates count. `time` is when the
-        window begins, `time_bounds` (time, bounds) that and when the next would. `elevation`, and what a cube
-        has without `time`, is kept.
+        y, x) float32, the day [days since 1970-01-01, UTC] on which the pixel's values were taken, NaN where
+        they are of several dates (a median of two or more) or none; `observations` (time, y, x) uint16, how
+        many dates count. `time` is when the window begins, `time_bounds` (time, bounds) that and when the
+        next would. `elevation`, and what a cube has without `time`, is kept. Of one window `title` names it
+        in the attributes, and `datetime` is that of its main picture, else when it begins.
 
     Raises
     ------
@@ -64,7 +66,15 @@ def composite(scenes, window="3Y", method="median", reference=None, *, keep_ice=
     Warns
     -----
     DataWarning
-        Ice under a cloud flag cannot be told from cloud.
+        Ice under a cloud flag cannot be told from cloud; the scenes are of several sensors, whose bands are
+        not adjusted to each other; or some have a `qa` layer and others, whose clouds all count, do not.
+
+    Notes
+    -----
+    `xr.decode_cf(found)` makes datetimes of `source_date`; a GeoTIFF holds it as it is. Computing the Dataset
+    reads each block of the scenes once, and so does computing one band, which needs all: compute before
+    writing band by band. Blocks are cut until those of all dates and bands hold 2**26 numbers or fewer
+    (256 MiB); what a chunk of a scene takes while it is read is for its reader's `chunks` to settle.
 
     References
     ----------
@@ -83,6 +93,7 @@ def composite(scenes, window="3Y", method="median", reference=None, *, keep_ice=
     times = require_times(dates, "composite")
     mains = main_pictures(reference, len(dates))
     bands = shared_bands(dates)
+    warn_of_mixtures(dates)
     order = sorted(range(len(dates)), key=times.__getitem__)
     made = []
     for start, end in windows_of(times, window):
@@ -106,7 +117,10 @@ def composite(scenes, window="3Y", method="median", reference=None, *, keep_ice=
     out["time"].attrs["bounds"] = "time_bounds"
     out["time"].encoding["units"] = "seconds since 1970-01-01"  # the bounds' too, as CF asks
     out = out.assign(timeless(scenes, dates))
-    return out.assign_attrs(common([scene.attrs for scene in dates]) | {"composite": method})
+    attrs = common([scene.attrs for scene in dates])
+    if len(made) == 1:
+        attrs |= attrs_of_window(*bounds[0], method, [times[number] for number in mains])
+    return out.assign_attrs(attrs | {"composite": method})
 
 
 def main_pictures(reference, count):
@@ -122,6 +136,30 @@ def main_pictures(reference, count):
                 f"reference={reference!r}: give numbers of scenes, 0 to {count - 1}, one a window."
             )
     return {int(number) % count for number in asked}
+
+
+def attrs_of_window(start, end, method, mains):
+    """`datetime` and `title` of the only window; `mains` are the times of main pictures."""
+    start, last = pd.Timestamp(start), pd.Timestamp(end) - pd.Timedelta(1, "ns")
+    when = next((time for time in mains if start <= time <= last), start)
+    title = f"{method} of {start:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return {"datetime": when.isoformat()[:19], "title": title}
+
+
+def warn_of_mixtures(dates):
+    """Warn of scenes whose numbers, or whose clouds, do not compare."""
+    sensors = sorted({str(scene.attrs["sensor"]) for scene in dates if "sensor" in scene.attrs})
+    if len(sensors) > 1:
+        warn(
+            f"The scenes are of {', '.join(sensors)}: a composite does not adjust their bands to each other. "
+            "Make one a sensor, or adjust them first."
+        )
+    without = [number for number, scene in enumerate(dates) if "qa" not in scene]
+    if 0 < len(without) < len(dates):
+        warn(
+            f"Scenes {without} have no `qa` layer and others do: their clouds count as ground. Open them "
+            "with it, or mask them first."
+        )
 
 
 def shared_bands(dates):
@@ -199,32 +237,48 @@ def layers_of(group, bands, choose, keep_ice, main=None):
     lazy = [array for array in arrays if dask.is_dask_collection(array)]
     if not lazy:
         return composed(*arrays, **how)
-    chunks = lazy[0].chunks
+    chunks = cut(lazy[0].chunks, len(arrays))
     arrays = [da.asarray(array).rechunk(chunks) for array in arrays]
     out = dict(dtype=np.float32, chunks=((len(bands) + 2,), *chunks), meta=np.empty((0, 0, 0), np.float32))
     return da.map_blocks(composed, *arrays, new_axis=0, **how, **out)
+
+
+def cut(chunks, count):
+    """Chunks (y, x), halved until `count` blocks hold `HELD` numbers or fewer."""
+    height, width = (max(sizes) for sizes in chunks)
+    while height * width * count > HELD and height * width > 1:
+        if height > width:
+            height = -(-height // 2)
+        else:
+            width = -(-width // 2)
+    return tuple(
+        tuple(min(most, size - start) for size in sizes for start in range(0, size, most))
+        for sizes, most in zip(chunks, (height, width), strict=True)
+    )
 
 
 def dataset_of(layers, dates, bands, stamps):
     """The layers of a window as a Dataset on the scenes' grid."""
     place = layers[-2]
     if dask.is_dask_collection(place):
-        when = place.map_blocks(dated, stamps, dtype=stamps.dtype, meta=np.empty((0, 0), stamps.dtype))
+        when = place.map_blocks(dated, stamps, dtype=np.float32, meta=np.empty((0, 0), np.float32))
     else:
         when = dated(place, stamps)
     dims, first = ("time", "y", "x"), dates[0]
     attrs = {name: common([scene[name].attrs for scene in dates]) for name in bands}
     out = {name: (dims, layers[number][None], attrs[name]) for number, name in enumerate(bands)}
-    out["source_date"] = dims, when[None], {"long_name": "when the values of the pixel were taken"}
-    counted = {"long_name": "dates that show the ground", "units": "1"}
+    day = {"long_name": "day on which the values of the pixel were taken", "units": "days since 1970-01-01"}
+    out["source_date"] = dims, when[None], day | {"kind": "flags"}
+    counted = {"long_name": "dates that show the ground", "units": "1", "kind": "flags"}
     out["observations"] = dims, layers[-1][None].astype(np.uint16), counted
     held = [name for name in ("y", "x", first.rio.grid_mapping) if name in first.coords]
     return xr.Dataset(out, {name: first.coords[name].variable for name in held})
 
 
 def dated(place, stamps):
-    """The date of each place; NaT for -1."""
-    return np.append(stamps, NO_DATE)[place.astype(int)]
+    """The day of each place, since 1970-01-01; NaN for -1."""
+    days = stamps.astype("datetime64[D]").astype(np.float32)
+    return np.append(days, np.float32(np.nan))[place.astype(int)]
 
 
 def composed(*arrays, dates, choose, main, colors):

@@ -39,6 +39,11 @@ def time_of(scene):
     told = scene.coords["time"].values if "time" in scene.coords else scene.attrs.get("datetime")
     if told is None:
         return None
+    if np.asarray(told).dtype.kind in "biuf":  # pandas would take nanoseconds
+        raise GlacierlabError(
+            f"{told} is a number and no date. For whole years: assign_coords(time=pd.to_datetime(cube.time"
+            ".values.astype(str))) of a cube, scene.attrs['datetime'] = '2020-08-16' of a scene."
+        )
     try:
         found = pd.Timestamp(told)
     except (ValueError, TypeError) as error:

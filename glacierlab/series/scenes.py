@@ -71,7 +71,9 @@ def find_scenes(
     -----
     score = covered · (1 − cloud) · (1 − snow) · season, a product of shares, with season 1 within it and
     falling linearly beside it: an assumption of ours, no published rule. Clouds and snow are the flags of
-    `valid_mask`, which take bright ice for cloud now and then.
+    `valid_mask`, which take bright ice for cloud now and then. They are read at `resolution`, from the
+    overviews of the files where there are some, of which each pixel stands for many: that shares come out
+    right so, small clouds included, is an assumption.
 
     Examples
     --------
