@@ -13,6 +13,7 @@ __version__ = version("glacierlab")
 
 _WHERE = {  # public name → the module that holds it
     "Recipe": "features.recipe",
+    "Reference": "report",
     "area_curve": "features.threshold",
     "best_threshold": "features.threshold",
     "check": "quality",

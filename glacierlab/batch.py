@@ -1,29 +1,31 @@
 """Scenes to folders of results: one, or many of which none stops the others."""
 
-import hashlib
 import json
+import logging
 import re
 import shutil
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 from dask.base import tokenize
 from tqdm.dask import TqdmCallback
 
-from .errors import GlacierlabError, SceneError
+from .errors import GlacierlabError, GridError, SceneError, WriteError
 from .io.files import open_tags, own_attrs
-from .io.finding import scene_name, scenes_below
+from .io.finding import digest_of, scene_name, scenes_below, stamp
 from .io.maps import open_map
-from .io.write import write_raster, write_text
+from .io.write import cannot_write, require_folder, write_raster, write_text
 from .mapping import areas_by_class, map_by_model, map_glaciers, open_to_map, predicting
-from .report import write_folder
+from .report import FILES, version_of, write_folder
 
 SUMMARY = "summary.csv"
 FIRST, LAST = ["scene", "date", "sensor", "status", "reason"], ["outlines", "seconds"]
 OK, FAILED = "ok", "failed"
-FILES = ("scene.tif", "class_map.tif", "outlines.gpkg", "areas.csv", "map.png", "report.html")
 UNFINISHED = ".unfinished-"  # and a hash of the settings: the folder that a killed run goes on from
+LOCK = ".lock"  # in a scene's folder while it is written
+log = logging.getLogger(__name__)
 
 
 def map_scenes(
@@ -38,7 +40,8 @@ def map_scenes(
     ----------
     scenes : path, list of paths, or dict
         A folder of scenes, see `io.finding.scenes_below`, or scenes as `open_scene` takes them. A dict holds
-        by name (of the folder) a path, a scene, or a function of `opening` that gives one.
+        by name (of the folder) a path, a list of paths, a scene, or a function of `opening` that gives one;
+        its attribute `token`, if any, tells what: where that changes, the scene is mapped again.
     folder : path
     model : path, Segmenter or list of these, optional
         As `map_by_model` takes it; without one a threshold maps.
@@ -66,32 +69,38 @@ def map_scenes(
     GlacierlabError, ModelFileError
         The model cannot be used at all.
     WriteError
-        The summary cannot be written.
+        The folder or its summary cannot be written.
     """
     scenes, folder, opening = named(scenes, folder), Path(folder), opening or {}
     key = predicting(model)[1].key if model is not None else None
-    known, rows = rows_of(folder / SUMMARY), {}
-    rows |= {name: known[name] for name in scenes if name in known}
-    for number, (name, source) in enumerate(scenes.items(), 1):
-        place, start = folder / name, time.perf_counter()
-        settings = settings_of(name, source, opening, key, reference, how)
-        kept = is_finished(place, settings)
+    require_folder(folder)
+    known, asked, rows = rows_of(folder / SUMMARY), {}, {}
+    for name, source in scenes.items():  # first what is there: the summary never mixes two settings
         try:
-            if not kept:
+            asked[name] = settings_of(name, source, opening, key, reference, how, but_not=folder)
+            if found := finished(folder / name, asked[name], how):
+                rows[name] = told_row(name, OK, **found, seconds=known.get(name, {}).get("seconds"))
+        except Exception as error:  # as below; told when it is this one's turn
+            asked[name] = error
+    kept = set(rows)
+    for number, (name, source) in enumerate(scenes.items(), 1):
+        start, settings = time.perf_counter(), asked[name]
+        try:
+            if isinstance(settings, Exception):
+                raise settings
+            if name not in kept:
                 call = dict(model=model, reference=reference, settings=settings, progress=progress)
-                map_scene(source, place, opening=opening, **call, **how)
-            row = row_of(place) | {"status": OK, "seconds": round(time.perf_counter() - start, 1)}
+                map_scene(source, folder / name, opening=opening, **call, **how)
+                took = round(time.perf_counter() - start, 1)
+                rows[name] = told_row(name, OK, **row_of(folder / name), seconds=took)
         except Exception as error:  # whatever it is, the other scenes are still mapped
-            known_kind = isinstance(error, GlacierlabError | OSError | MemoryError)
-            told = " ".join(str(error).split()) or type(error).__name__
-            row = {"status": FAILED, "reason": told if known_kind else f"{type(error).__name__}: {told}"}
-        if kept:
-            row["seconds"] = known.get(name, {}).get("seconds")
-        rows[name] = dict.fromkeys(FIRST, "") | {"scene": name} | row
-        write_text(table_of(rows).to_csv(index=False), folder / SUMMARY)
+            log.debug("%s failed", name, exc_info=error)
+            rows[name] = told_row(name, FAILED, reason=reason_of(error))
+        in_order = {each: rows[each] for each in scenes if each in rows}
+        write_text(table_of(in_order).to_csv(index=False), folder / SUMMARY)
         if say:
-            say(f"[{number}/{len(scenes)}] {name}: {told_of(row, kept)}")
-    return table_of(rows)
+            say(f"[{number}/{len(scenes)}] {name}: {told_of(rows[name], name in kept)}")
+    return table_of(in_order)
 
 
 def map_scene(
@@ -116,25 +125,34 @@ def map_scene(
     -------
     geopandas.GeoDataFrame
         The outlines: see `mapping.outline`.
+
+    Raises
+    ------
+    GlacierlabError
+        Another run writes to the folder; and all that opening, mapping and writing raise.
     """
     folder, opening = Path(folder), opening or {}
+    if isinstance(source, str | Path) and Path(source).resolve() in {(folder / n).resolve() for n in FILES}:
+        raise WriteError(f"The map's files would replace the scene {source}: choose another folder.")
     if settings is None:
         key = predicting(model)[1].key if model is not None else None
-        settings = settings_of(folder.name, source, opening, key, reference, how)
+        settings = settings_of(folder.name, source, opening, key, reference, how, but_not=folder)
     say = say or (lambda text: None)
-    working = working_folder(folder, settings)
-    scene = opened(source, opening, working)
-    say(f"opened {scene.attrs.get('title', source)}: {', '.join(scene.data_vars)}")
-    if model is None:
-        with TqdmCallback(desc="mapping", leave=False, disable=None if progress else True):
-            prediction = map_glaciers(scene, **how).compute()  # a lazy scene is computed here
-    else:
-        out = working / "map.zarr"
-        prediction = map_by_model(scene, model, out=out, progress=progress, **how)
-    prediction["class_map"].attrs["settings"] = settings
-    say(f"mapped by {prediction.attrs.get('layer') or 'model ' + prediction.attrs['model']}")
-    outlines = write_folder(folder, scene, prediction, reference=reference)
-    shutil.rmtree(working, ignore_errors=True)
+    with alone(folder):
+        working = working_folder(folder, settings)
+        scene = opened(source, opening, working)
+        require_meters(scene)
+        say(f"opened {scene.attrs.get('title', source)}: {', '.join(scene.data_vars)}")
+        if model is None:
+            with TqdmCallback(desc="mapping", leave=False, disable=None if progress else True):
+                prediction = map_glaciers(scene, **how).compute()  # a lazy scene is computed here
+        else:
+            out = working / "map.zarr"
+            prediction = map_by_model(scene, model, out=out, progress=progress, **how)
+        prediction["class_map"].attrs["settings"] = settings
+        say(f"mapped by {prediction.attrs.get('layer') or 'model ' + prediction.attrs['model']}")
+        outlines = write_folder(folder, scene, prediction, reference=reference)
+        shutil.rmtree(working, ignore_errors=True)
     say(f"wrote {folder}")
     return outlines
 
@@ -151,13 +169,24 @@ def opened(source, opening, working):
     return open_to_map(path)
 
 
-def passes(**query):
+def require_meters(scene):
+    """GridError where a scene's grid is in degrees, on which no area can be told."""
+    crs = scene.rio.crs
+    if crs is not None and crs.is_geographic:
+        zone = f"EPSG:{scene.rio.estimate_utm_crs().to_epsg()}"
+        raise GridError(
+            f"The scene is in degrees ({crs.to_string()}), and areas need meters. Bring it onto a grid in "
+            f"meters first: `gdalwarp -t_srs {zone} in.tif out.tif`, or scene.rio.reproject({zone!r})."
+        )
+
+
+def passes(catalog="earth-search", **query):
     """{name: function} of the passes that a STAC catalogue finds, oldest first, for `map_scenes`.
 
     Parameters
     ----------
-    **query
-        Of `find_scenes`: bbox, dates, catalog, collection, sensor, max_cloud, ….
+    catalog, **query
+        Of `find_scenes`: bbox, dates, collection, sensor, max_cloud, max_items, ….
 
     Raises
     ------
@@ -168,10 +197,15 @@ def passes(**query):
     from .series.scenes import find_scenes
 
     asked = {name: value for name, value in query.items() if value is not None}
-    table = find_scenes(look=False, **asked).sort_values("datetime", ignore_index=True)
+    table = find_scenes(look=False, catalog=catalog, **asked).sort_values("datetime", ignore_index=True)
 
     def opener(number):
-        return lambda **opening: open_stac(table.iloc[[number]], **opening).isel(time=0)
+        def fetch(**opening):
+            return open_stac(table.iloc[[number]], **opening).isel(time=0)
+
+        items = [[item.collection_id, item.id] for item in table["items"][number]]
+        fetch.token = [catalog, table.attrs["area"], items]
+        return fetch
 
     ids = [identity.split(",") for identity in table["id"]]
     names = [first.strip() + (f"+{len(rest)}" if rest else "") for first, *rest in ids]
@@ -179,67 +213,108 @@ def passes(**query):
 
 
 def named(scenes, folder):
-    """{name: source} of what `map_scenes` takes; SceneError where there is none."""
-    if not isinstance(scenes, dict):
+    """{name of a folder: source} of what `map_scenes` takes; SceneError where there is none."""
+    if isinstance(scenes, dict):
+        pairs = list(scenes.items())
+    else:
         several = scenes if isinstance(scenes, list | tuple) else [scenes]
-        paths = [path for each in several for path in scenes_below(each, but_not=folder)]
-        scenes = {}
-        for path in paths:
-            name, count = scene_name(path), 1
-            while name in scenes:
-                count += 1
-                name = f"{scene_name(path)}-{count}"
-            scenes[name] = path
-    if not scenes:
+        pairs = [(scene_name(path), path) for each in several for path in scenes_below(each, but_not=folder)]
+    if not pairs:
         raise SceneError("There is no scene to map: give a folder, files or a query that holds some.")
-    return {re.sub(r"[^\w.+-]", "_", name): source for name, source in scenes.items()}
+    found, taken = {}, {SUMMARY}
+    for name, source in pairs:
+        first = name = re.sub(r"[^\w.+-]", "_", str(name)).lstrip(".") or "scene"
+        count = 1
+        while name.casefold() in taken:  # some file systems hold "a" and "A" for one
+            count += 1
+            name = f"{first}-{count}"
+        taken.add(name.casefold())
+        found[name] = source
+    return found
 
 
 # ---- what is there already ----
 
 
-def settings_of(name, source, opening, key, reference, how):
+def settings_of(name, source, opening, key, reference, how, but_not=None):
     """What the results depend on, as JSON text: scene, how it is opened, model, reference, arguments."""
     if callable(source):
-        scene = [name]  # the name tells what is fetched
+        scene = [name, getattr(source, "token", None)]
     elif hasattr(source, "data_vars"):
         scene = [name, tokenize(source)]
     else:
-        scene = [name, *(stamp(Path(source)) if Path(source).exists() else [])]
+        scene = [name, stamp(source, but_not)]
     held = None
     if reference is not None:
         data = reference.data
         drawn = data.geometry.to_wkb().tolist() if hasattr(data, "geometry") else data
         held = [reference.name, reference.complete, tokenize(drawn)]
     about = {"scene": scene, "opening": opening, "model": key, "reference": held, "how": how}
+    about |= {"glacierlab": version_of("glacierlab")}
     return json.dumps(about, sort_keys=True, default=tokenize)
 
 
-def stamp(path):
-    """Bytes of a scene's files in all and the time of the latest [s], which tell whether it was replaced."""
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    found = [file.stat() for file in files]
-    return [sum(each.st_size for each in found), max((int(each.st_mtime) for each in found), default=0)]
+@contextmanager
+def alone(folder):
+    """The folder, made if needed, for this run only; GlacierlabError where another run writes to it.
+
+    Without filelock, of the extra `models`, nobody is told.
+    """
+    new = not folder.exists()
+    require_folder(folder)
+    lock = locked(folder / LOCK)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)
+        if lock:
+            lock.release()
+        with suppress(OSError):
+            if new:
+                folder.rmdir()  # of a scene that failed at once
+
+
+def locked(path):
+    """A lock that is held, None where there are no locks."""
+    try:
+        import filelock
+    except ImportError:
+        return None
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise GlacierlabError(
+            f"{path.parent} is being written by another run: wait for it, or choose another folder."
+        ) from error
+    except NotImplementedError:  # a file system without locks
+        return None
+    except OSError as error:
+        raise WriteError(cannot_write(path.parent, error)) from error
+    return lock
 
 
 def working_folder(folder, settings):
     """Where a run by these settings keeps what is not finished; those of other settings are removed."""
-    digest = hashlib.blake2b(settings.encode(), digest_size=6).hexdigest()
-    working = folder / f"{UNFINISHED}{digest}"
+    working = folder / f"{UNFINISHED}{digest_of(settings)}"
     for other in folder.glob(f"{UNFINISHED}*"):
         if other != working:
             shutil.rmtree(other, ignore_errors=True)
     return working
 
 
-def is_finished(folder, settings):
-    """Whether a folder holds all files of a map that was made by these settings."""
-    if not all((folder / name).is_file() for name in FILES):
-        return False
+def finished(folder, settings, how):
+    """The row of a folder that holds all files of a map by these settings, else None."""
+    asked = how.get("uncertainty") or ()
+    rasters = [f"{name}.tif" for name in ([asked] if isinstance(asked, str) else asked)]
+    if not all((folder / name).is_file() for name in (*FILES, *rasters)):
+        return None
     try:
-        return own_attrs(open_tags(folder / "class_map.tif")[-1]).get("settings") == settings
-    except GlacierlabError:
-        return False
+        same = own_attrs(open_tags(folder / "class_map.tif")[-1]).get("settings") == settings
+        return row_of(folder) if same else None
+    except (GlacierlabError, OSError, ValueError, KeyError):  # damaged: it is mapped again
+        return None
 
 
 # ---- the summary ----
@@ -253,6 +328,18 @@ def row_of(folder):
     row = {"date": told.get("datetime", "")[:10], "sensor": told.get("sensor", "")}
     row |= {f"{name}_km2": round(area, 6) for name, area in areas.items()}
     return row | {"outlines": len(outlines)}
+
+
+def told_row(name, status, **known):
+    """A row of the summary."""
+    return dict.fromkeys(FIRST, "") | {"scene": name, "status": status} | known
+
+
+def reason_of(error):
+    """What an exception says, in a line; its name too where nobody expected it."""
+    told = " ".join(str(error).split()) or type(error).__name__
+    expected = isinstance(error, GlacierlabError | OSError | MemoryError)
+    return told if expected else f"{type(error).__name__}: {told}"
 
 
 def rows_of(path):

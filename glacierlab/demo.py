@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .errors import GlacierlabError
 from .mapping import map_by_model, map_glaciers
-from .report import Reference, method_of, write_folder
+from .report import Reference, method_of, remove_map, write_folder
 
 SEED = 6  # of the made world: a forked valley glacier with moraines and lakes
 YEARS = (2000, 2020)  # the later one is what `synthetic_scene` makes
@@ -14,7 +14,8 @@ def run(folder, sample_name=None, seed=None, say=print):
     """Map a made world at two dates, or a real sample, and write the folder.
 
     The map in the folder is by a threshold; that of the default model is in `model` below it, and the report
-    shows both side by side. Without torch, and where the model cannot take the scene, `say` is told so.
+    shows both side by side. Without torch, and where the model cannot take the scene, `say` is told so. Maps
+    that an earlier demo left there and this one does not make are removed.
 
     Parameters
     ----------
@@ -33,7 +34,9 @@ def run(folder, sample_name=None, seed=None, say=print):
         Glacier outlines of the later date by method, the threshold's first.
     """
     if sample_name:
-        return write_maps(folder, *real_scene(sample_name), say)
+        maps = write_maps(folder, *real_scene(sample_name), say)
+        remove_map(Path(folder) / str(YEARS[0]))
+        return maps
     from .synthetic import synthetic_world
 
     world, (past, present) = synthetic_world(SEED if seed is None else seed, YEARS), YEARS
@@ -56,6 +59,8 @@ def write_maps(folder, scene, reference, say):
         say(f"no map by the default model: {error}")
     outlines = write_map(folder, scene, by_threshold, reference, say, beside=others)
     maps[method_of(by_threshold)] = outlines
+    if not others:
+        remove_map(Path(folder) / "model")
     for other in others:
         found = write_map(Path(folder) / "model", scene, other, reference, say)
         maps[method_of(other)] = found[found["class"] == "glacier"]

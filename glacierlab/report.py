@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from pathlib import Path
 
 import jinja2
 import numpy as np
@@ -14,6 +15,7 @@ import xarray as xr
 
 from .features.indices import layer
 from .features.threshold import area_curve, best_threshold, recall_curve
+from .io.finding import is_map
 from .io.layers import cell_area_m2, pixel_size_m
 from .io.write import whole_folder, write_outlines, write_raster, write_text
 from .mapping import UNCERTAINTIES, areas_by_class, computed, outline
@@ -25,6 +27,7 @@ from .viz import map_figure, scene_figure, threshold_figure
 VERSIONS_OF = ("glacierlab", "xarray", "numpy", "rasterio", "geopandas", "shapely", "scikit-image")
 SHOWN_SCORES = ("precision", "recall", "f1", "iou", "kappa", "oa", "asd_m", "hd95_m")
 SHOWN_OUTLINES = 15
+FILES = ("scene.tif", "class_map.tif", "outlines.gpkg", "areas.csv", "map.png", "report.html")
 MODEL_ROWS = {  # attribute of a model's map → what the page calls it
     "model": "model",
     "model_network": "network",
@@ -67,7 +70,7 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None, besid
     scene : xarray.Dataset
     prediction : xarray.Dataset
         Of `map_glaciers` or `map_by_model`. Its `entropy` and `spread`, where it has them, become rasters of
-        these names, beside the six.
+        these names, beside the six; those of an earlier map are removed.
     reference : Reference, optional
     title : str, optional
     beside : list of xarray.Dataset, optional
@@ -86,7 +89,7 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None, besid
     prediction = computed(prediction)
     outlines = outline(prediction)
     title = title or scene.attrs.get("title", "Glacier map")
-    with whole_folder(folder) as staged:
+    with whole_folder(folder, last="class_map.tif") as staged:  # which tells what the map was made by
         write_raster(scene, staged / "scene.tif")
         write_raster(prediction["class_map"], staged / "class_map.tif")
         for name, values in layers.items():
@@ -97,7 +100,20 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None, besid
         (staged / "map.png").write_bytes(picture)
         told = dict(reference=reference, title=title, beside=beside)
         write_report(staged / "report.html", scene, prediction, outlines, **told)
+        for name in set(UNCERTAINTIES) - set(layers):
+            Path(folder, f"{name}.tif").unlink(missing_ok=True)
     return outlines
+
+
+def remove_map(folder):
+    """Remove the files that `write_folder` wrote, and the folder where nothing else is in it."""
+    folder = Path(folder)
+    if not is_map(folder):
+        return
+    for name in (*FILES, *(f"{name}.tif" for name in UNCERTAINTIES)):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def write_report(

@@ -1,17 +1,20 @@
 """Many scenes: one that fails stops nothing, what is done is kept, the same call maps what is missing."""
 
+import json
+import os
+import sys
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from commands import FILES, call, names
-from products import hls, landsat, pack, safe, write_image
 
 import glacierlab as gl
-from glacierlab.batch import map_scenes
-from glacierlab.errors import SceneError
-from glacierlab.io.finding import scene_name, scenes_below
+from glacierlab.batch import alone, map_scene, map_scenes, named
+from glacierlab.errors import GlacierlabError, SceneError, WriteError
+from glacierlab.io.files import open_tags, own_attrs
+from glacierlab.io.finding import scene_name
 from glacierlab.report import Reference
 
 
@@ -94,6 +97,26 @@ def test_the_same_call_maps_what_is_missing(cli, folder, worlds, tmp_path, mappe
     assert again.reason.isna().all()
 
 
+def test_files_that_changed_places_are_mapped_again(worlds, tmp_path, mapped):
+    first, second = (tmp_path / f"{name}/scene.tif" for name in "ab")
+    for path, world in zip((first, second), worlds, strict=False):
+        gl.write_raster(world, path)
+        with path.open("ab") as file:
+            file.write(bytes(300_000 - path.stat().st_size))
+        os.utime(path, (1.6e9, 1.6e9))
+    areas = map_scenes([first, second], tmp_path / "out", progress=False).glacier_km2
+    swapped = map_scenes([second, first], tmp_path / "out", progress=False).glacier_km2
+    assert list(swapped) == list(areas[::-1])
+    assert len(mapped) == 4
+
+
+def test_a_new_version_maps_again(worlds, tmp_path, mapped, monkeypatch):
+    for version in ("1.0", "1.0", "1.1"):
+        monkeypatch.setattr("glacierlab.batch.version_of", lambda _, version=version: version)
+        map_scenes({"one": worlds[0]}, tmp_path, progress=False)
+    assert len(mapped) == 2
+
+
 @pytest.mark.parametrize("change", ["threshold", "scene", "file"])
 def test_what_changed_is_mapped_again(cli, folder, worlds, tmp_path, mapped, change):
     out, more = tmp_path / "out", []
@@ -127,6 +150,33 @@ def test_a_stop_keeps_what_is_done(cli, folder, tmp_path, monkeypatch):
     assert told.count("was there already") == 1
 
 
+def test_a_stop_leaves_no_summary_of_two_settings(worlds, tmp_path, monkeypatch):
+    scenes = {f"world{number}": world for number, world in enumerate(worlds, 1)}
+    map_scenes(scenes, tmp_path, value=2, progress=False)
+    old = summary(tmp_path).glacier_km2["world3"]
+
+    def stopped(scene, *args, **how):
+        if "seed 2" in scene.attrs["title"]:
+            raise KeyboardInterrupt
+        return gl.map_glaciers(scene, *args, **how)
+
+    monkeypatch.setattr("glacierlab.batch.map_glaciers", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        map_scenes(scenes, tmp_path, value=5, progress=False)
+    assert list(summary(tmp_path).index) == ["world1"]  # the others are of the value 2
+    monkeypatch.undo()
+    backwards = dict(reversed(scenes.items()))
+    with pytest.raises(KeyboardInterrupt):  # what is there by these settings stays, wherever it comes
+        map_scenes(backwards, tmp_path, value=2, progress=False, say=interrupt)
+    found = summary(tmp_path)
+    assert list(found.index) == ["world3", "world2"]
+    assert found.glacier_km2["world3"] == old
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
 def test_an_error_that_nobody_expected_stops_nothing(folder, tmp_path, monkeypatch, worlds):
     def ill(scene, *args, **how):
         if "seed 1" in scene.attrs["title"]:
@@ -149,6 +199,34 @@ def test_several_paths_make_a_batch(cli, folder, worlds, tmp_path):
     assert areas["world1"] != areas["world1-2"]
 
 
+def test_names_that_become_one_keep_their_scenes(cli, worlds, tmp_path):
+    for world, name in zip(worlds, ("scene 1", "scene_1", "scene(1"), strict=True):
+        gl.write_raster(world, tmp_path / f"in/{name}.tif")
+    code, told, _ = cli("map", tmp_path / "in", "-o", tmp_path / "out")
+    assert code == 0
+    assert "3 of 3" in told
+    assert len(set(summary(tmp_path / "out").glacier_km2)) == 3
+    assert names(tmp_path / "out") == {"scene_1", "scene_1-2", "scene_1-3", "summary.csv"}
+
+
+def test_names_are_folders_of_their_own(monkeypatch, tmp_path):
+    (tmp_path / "place/deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "place/deep")
+    found = named({"a b": 1, "a/b": 2, "A_B": 3, "..": 4, "": 5, "../up": 6, "summary.csv": 7}, "out")
+    assert list(found.values()) == [1, 2, 3, 4, 5, 6, 7]
+    assert list(found) == ["a_b", "a_b-2", "A_B-3", "scene", "scene-2", "_up", "summary.csv-2"]
+    assert [scene_name(path) for path in ("..", ".", "../..")] == ["place", "deep", tmp_path.name]
+
+
+def test_a_list_of_files_is_a_scene(worlds, tmp_path, mapped):
+    files = [gl.write_raster(worlds[0][[name]], tmp_path / f"in/{name}.tif") for name in ("red", "swir16")]
+    scenes = {"bands": files, "nothing": [5], "ok": worlds[1]}
+    table = map_scenes(scenes, tmp_path / "out", progress=False)
+    assert list(table.status) == ["ok", "failed", "ok"]
+    map_scenes(scenes, tmp_path / "out", progress=False)
+    assert len(mapped) == 2
+
+
 def test_scenes_by_name_come_from_functions_too(worlds, tmp_path):
     asked = []
 
@@ -167,6 +245,51 @@ def test_scenes_by_name_come_from_functions_too(worlds, tmp_path):
     assert table.glacier_km2[0] == table.glacier_km2[1]
     map_scenes(scenes, tmp_path / "out", opening={"resolution": 30}, progress=False)
     assert len(asked) == 1
+
+
+def test_what_a_function_fetches_is_told_by_its_token(worlds, tmp_path, mapped):
+    for token, world in (("a", 0), ("a", 0), ("b", 1)):
+
+        def fetch(world=world, **_):
+            return worlds[world]
+
+        fetch.token = token
+        map_scenes({"one": fetch}, tmp_path, progress=False)
+    assert len(mapped) == 2
+
+
+def test_two_runs_do_not_share_a_folder(worlds, tmp_path):
+    pytest.importorskip("filelock")
+    left = tmp_path / "out/.unfinished-0123456789ab"
+    left.mkdir(parents=True)
+    with alone(tmp_path / "out"):
+        with pytest.raises(GlacierlabError, match="another run"):
+            map_scene(worlds[0], tmp_path / "out")
+        assert left.exists()
+    map_scene(worlds[0], tmp_path / "out", progress=False)
+    assert names(tmp_path / "out") == FILES
+
+
+def test_without_filelock_it_goes_without(worlds, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    map_scene(worlds[0], tmp_path / "out", progress=False)
+    assert names(tmp_path / "out") == FILES
+
+
+def test_degrees_are_told_with_what_to_do(cli, worlds, tmp_path):
+    path = gl.write_raster(worlds[0].rio.reproject("EPSG:4326"), tmp_path / "degrees.tif")
+    code, _, err = cli("map", path, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"gdalwarp -t_srs EPSG:{worlds[0].rio.crs.to_epsg()}" in err
+    assert names(tmp_path) == {"degrees.tif"}
+
+
+def test_debug_shows_why_a_scene_failed(cli, folder, tmp_path):
+    _, _, err = cli("map", folder, "-o", tmp_path / "out", "--debug")
+    assert "Traceback" in err
+    assert "SceneError: " in err
+    _, _, err = cli("map", folder, "-o", tmp_path / "out")
+    assert "Traceback" not in err
 
 
 def test_there_must_be_a_scene(cli, tmp_path):
@@ -194,33 +317,6 @@ def test_a_reference_is_part_of_what_was_asked(worlds, tmp_path, mapped):
     assert len(mapped) == 4
 
 
-# ---- one scene, or a folder of several ----
-
-DN = dict.fromkeys(("B2", "B3", "B4", "B5", "B6", "B7"), 9000)
-
-
-def test_products_are_told_from_folders_of_products(tmp_path):
-    one = landsat(tmp_path / "landsat", DN)
-    two = safe(tmp_path / "safe", {"B03": 2000, "B04": 2000, "B11": 1500})
-    three = hls(tmp_path / "hls/one", {"B03": 2000, "B05": 1500})
-    packed = pack(other := landsat(tmp_path / "other", DN), tmp_path / "LC08_1.tar")
-    for path in (one, two, three, packed):
-        assert scenes_below(path) == [path]
-    assert set(scenes_below(tmp_path)) == {one, two, three, packed, other}
-    assert [scene_name(path) for path in (two, packed)] == [two.name.removesuffix(".SAFE"), "LC08_1"]
-
-
-def test_single_bands_together_are_one_scene(tmp_path):
-    for name in ("red", "nir", "swir16"):
-        write_image(tmp_path / f"bands/{name}.tif", np.full((12, 12), 0.2, "float32"))
-    assert scenes_below(tmp_path / "bands") == [tmp_path / "bands"]
-    stacked = np.full((3, 12, 12), 0.2, "float32")
-    write_image(tmp_path / "bands/all.tif", stacked)
-    assert scenes_below(tmp_path / "bands") == [tmp_path / "bands"]
-    paths = [write_image(tmp_path / f"many/{name}.tif", stacked) for name in ("a", "b")]
-    assert scenes_below(tmp_path / "many") == paths
-
-
 def test_maps_among_the_scenes_are_no_scenes(cli, folder, worlds, tmp_path):
     gl.write_raster(worlds[1], folder / "world2.tif")
     for _ in range(2):
@@ -229,16 +325,19 @@ def test_maps_among_the_scenes_are_no_scenes(cli, folder, worlds, tmp_path):
         assert "3 of 3" in told
 
 
-def test_zarr_and_netcdf_are_scenes(worlds, tmp_path):
-    worlds[0].to_netcdf(tmp_path / "a.nc")
-    worlds[0].to_zarr(tmp_path / "b.zarr", consolidated=False, zarr_format=2)
-    assert scenes_below(tmp_path) == [tmp_path / "a.nc", tmp_path / "b.zarr"]
+def test_earlier_maps_are_no_scenes(cli, folder, worlds):
+    gl.write_raster(worlds[1], folder / "world2.tif")
+    for out in ("one", "other", "."):
+        code, told, _ = cli("map", folder, "-o", folder / out)
+        assert code == 0
+        assert "3 of 3" in told
 
 
 # ---- a catalogue ----
 
 
 @pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning")  # odc-geo
+@pytest.mark.filterwarnings("always:More than max_items")
 def test_a_query_maps_every_pass(cli, tmp_path, monkeypatch):
     pytest.importorskip("odc.stac")
     stac_server = pytest.importorskip("stac_server")
@@ -261,12 +360,27 @@ def test_a_query_maps_every_pass(cli, tmp_path, monkeypatch):
         assert list(table.index) == [item["id"] for item in api.items]
         for name in table.index:
             assert names(tmp_path / "out" / name) == FILES
+            told = own_attrs(open_tags(tmp_path / "out" / name / "class_map.tif")[-1])["settings"]
+            (_, (catalog, _, items)) = json.loads(told)["scene"]
+            assert (catalog, items) == (api.url, [["sentinel-2-l2a", name]])
             scene = gl.open_scene(tmp_path / "out" / name / "scene.tif")
             assert scene.attrs["sensor"] == "sentinel2_msi"
         read = len(api.files_read())
         _, told, _ = cli(*asked)
         assert told.count("was there already") == 2
         assert len(api.files_read()) == read
+        _, told, err = cli(*asked[:-2], "--max-items", "1", "-o", tmp_path / "first")
+        assert "1 of 1" in told
+        assert "max_items" in err
         code, _, err = cli(*asked[:-2], "--max-cloud", "1", "-o", tmp_path / "none")
         assert code == 2
         assert len(err.splitlines()) == 1
+
+
+def test_a_scene_is_not_replaced_by_its_map(tmp_path):
+    scene = gl.synthetic_scene(seed=3, shape=(40, 50)).drop_vars("truth")
+    path = gl.write_raster(scene, tmp_path / "scene.tif")
+    before = path.read_bytes()
+    with pytest.raises(WriteError, match="would replace the scene"):
+        map_scene(path, tmp_path)
+    assert path.read_bytes() == before

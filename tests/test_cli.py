@@ -121,6 +121,11 @@ BAD = {
     "paths and query": (["map", "scene.tif", "--stac", "earth-search"], "not both"),
     "query without area": (["map", "--stac", "earth-search"], "needs an area"),
     "query of two edges": (["map", "--stac", "earth-search", "--bbox", "1,2"], "not west,south,east,north"),
+    "output is a file": (["map", "scene.tif", "-o", "text.tif"], "is a file"),
+    "outputs below a file": (["map", "scene.tif", "cut.tif", "-o", "text.tif/out"], "cannot be written"),
+    "demo to a file": (["demo", "-o", "text.tif"], "is a file"),
+    "partial of nothing": (["map", "scene.tif", "--partial"], "give --reference"),
+    "no items": (["map", "--stac", "earth-search", "--max-items", "0"], "--max-items"),
     "unknown command": (["mapp", "scene.tif"], "No such command"),
 }
 

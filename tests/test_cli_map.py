@@ -101,6 +101,37 @@ def test_every_file_holds_the_models_classes(cli, scene_file, predicted, tmp_pat
     )
 
 
+@pytest.mark.parametrize("named", ["clean_ice", "glacial_lake"])
+def test_only_what_the_model_knows_is_counted(cli, scene_file, tmp_path, named):
+    card = gl.load_model("default").card
+    network = gl.models.build_model("unet", len(card.features), 2, widths=[4, 8], norm="batch")
+    with torch.no_grad():
+        for values in network.parameters():
+            values.zero_()
+        last = [values for values in network.parameters() if values.shape == torch.Size([2])][-1]
+        last[1] = 5.0  # all of the scene is of the second class
+    model = tmp_path / "two.safetensors"
+    gl.save_model(network, model, recipe=card.recipe, features=card.features, classes=["background", named])
+    code, told, _ = cli("map", scene_file, "-m", model, "-o", tmp_path / "out")
+    assert code == 0
+    area = pd.read_csv(tmp_path / "out/areas.csv").area_km2.sum()
+    assert area == pytest.approx(160 * 200 * 9e-4, rel=0.01)
+    assert told.splitlines()[-1] == f"{area:.2f} km² of {named.replace('_', ' ')} in 1 outlines."
+
+
+def test_a_raster_of_uncertainty_is_of_this_map(made, tmp_path):
+    scenes = {"one": made.drop_vars("truth")}
+    asked = dict(model="default", uncertainty=("entropy",), progress=False)
+    gl.map_scenes(scenes, tmp_path, **asked)
+    assert names(tmp_path / "one") == FILES | {"entropy.tif"}
+    gl.map_scenes(scenes, tmp_path, progress=False)
+    assert names(tmp_path / "one") == FILES  # a threshold has none
+    gl.map_scenes(scenes, tmp_path, **asked)
+    (tmp_path / "one/entropy.tif").unlink()
+    gl.map_scenes(scenes, tmp_path, **asked)
+    assert names(tmp_path / "one") == FILES | {"entropy.tif"}
+
+
 def test_debris_is_a_share_of_its_own_glacier():
     codes = np.zeros((60, 60), "uint8")
     codes[5:25, 5:25] = CLEAN

@@ -8,6 +8,10 @@ import pytest
 import rasterio
 from commands import FILES, SMALL, names, run
 
+from glacierlab import demo
+from glacierlab.errors import GlacierlabError
+from glacierlab.report import write_folder
+
 NO_TORCH = "sys.modules['torch'] = None;"
 
 
@@ -64,6 +68,20 @@ def test_demo_on_the_real_scene(data, tmp_path):
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "labels only part of the ice" in page
     assert "precision</th>" not in page
+
+
+def test_another_demo_leaves_no_maps_of_the_first(made, tmp_path, monkeypatch):
+    def without(*_, **__):
+        raise GlacierlabError("no torch")
+
+    for name in ("2000", "model"):
+        write_folder(tmp_path / name, made, made.glacier.map_glaciers())
+    (tmp_path / "model/notes.txt").write_text("of the user")
+    monkeypatch.setattr("glacierlab.demo.real_scene", lambda name: (made, None))
+    monkeypatch.setattr("glacierlab.demo.map_by_model", without)
+    demo.run(tmp_path, sample_name="made", say=lambda text: None)
+    assert names(tmp_path) == FILES | {"model"}
+    assert names(tmp_path / "model") == {"notes.txt"}
 
 
 def test_map_by_a_model_without_torch_says_what_to_install(tmp_path):

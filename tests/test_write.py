@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 
 import geopandas as gpd
 import numpy as np
@@ -246,6 +247,31 @@ def test_a_folder_is_replaced_whole_or_not(target):
         write_text("new", staged / "a.txt")
         write_text("more", staged / "b.txt")
     assert {p.name: p.read_text() for p in target.iterdir()} == {"a.txt": "new", "b.txt": "more"}
+
+
+@pytest.mark.parametrize("stop_at", ["a.txt", "c.txt", "b.txt"])
+def test_the_last_file_vouches_for_the_others(target, monkeypatch, stop_at):
+    def write(text):
+        with whole_folder(target, last="b.txt") as staged:
+            for name in ("a.txt", "b.txt", "c.txt"):
+                write_text(text, staged / name)
+
+    def stopped(source, to):
+        if to == target / stop_at:
+            raise KeyboardInterrupt
+        return replace(source, to)
+
+    write("old")
+    replace = os.replace
+    monkeypatch.setattr("os.replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write("new")
+    assert not (target / "b.txt").exists()
+    monkeypatch.undo()
+    write("new")
+    assert {p.name: p.read_text() for p in target.iterdir()} == dict.fromkeys(
+        ("a.txt", "b.txt", "c.txt"), "new"
+    )
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), KeyboardInterrupt()])

@@ -13,7 +13,10 @@ from .opening import open_truth, opening_of, scene_options
     "--sample", "name", help="A real scene instead of the made one; `glacierlab sample` lists them."
 )
 @click.option("--seed", default=None, type=int, help="Which made scene.")
-@click.option("-o", "--output", default="glacierlab-demo", show_default=True, help="Folder to write to.")
+@click.option(
+    "-o", "--output", default="glacierlab-demo", show_default=True,
+    type=click.Path(file_okay=False), help="Folder to write to.",
+)  # fmt: skip
 def demo(name, seed, output):
     """The whole story in a minute: scene, maps, scores, report. Only --sample may download."""
     from ..demo import run
@@ -58,7 +61,9 @@ def sample(name):
 
 @main.command()
 @click.argument("config")
-@click.option("-o", "--out", help="Folder to write to, instead of the config's.")
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False), help="Folder to write to, instead of the config's."
+)
 @click.option("--epochs", type=int, help="How many, instead of the config's.")
 def train(config, out, epochs):
     """Train a model as a TOML file says; the same call again continues after a kill."""
@@ -90,7 +95,12 @@ def score(prediction, reference, as_csv):
 
 @main.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False))
-@click.option("-o", "--output", help="Folder to write to, instead of the file's `out`.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False),
+    help="Folder to write to, instead of the file's `out`.",
+)
 def compare(config, output):
     """Train and judge several models alike, as a TOML file says. Exits with 1 where one failed.
 

@@ -1,5 +1,6 @@
 """The group of commands, how it tells errors, and what commands share."""
 
+import logging
 import sys
 import time
 import warnings
@@ -21,6 +22,11 @@ class OneLine(click.Group):
     def main(self, args=None, **extra):
         args = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in args
+        log, level = logging.getLogger("glacierlab"), logging.getLogger("glacierlab").level
+        handler = logging.StreamHandler()  # to stderr
+        if debug:
+            log.addHandler(handler)
+            log.setLevel(logging.DEBUG)
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = show_note
@@ -37,6 +43,9 @@ class OneLine(click.Group):
                 raise
             click.echo(f"glacierlab: {' '.join(str(error).split()) or type(error).__name__}", err=True)
             sys.exit(2)
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

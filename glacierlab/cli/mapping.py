@@ -61,12 +61,13 @@ query_options = several(
     click.option("--bbox", metavar="W,S,E,N", help="Area [degrees]: '-117.4,52.1,-117.2,52.3'."),
     click.option("--dates", help="A day, month or year, or two with a slash: '2020-07/2020-09'."),
     click.option("--max-cloud", type=float, help="Largest cloud cover of a tile, as the catalogue says [%]."),
+    click.option("--max-items", type=click.IntRange(1), help="Where the search stops; default 100."),
 )
 
 
 OF_THRESHOLDS = ("layer_name", "value", "blue_above", "size")
 OF_MODELS = ("tile", "overlap", "blend", "tta", "uncertainty", "device", "precision", "batch_size")
-OF_QUERIES = ("collection", "bbox", "dates", "max_cloud")
+OF_QUERIES = ("collection", "bbox", "dates", "max_cloud", "max_items")
 
 
 @main.command("map")
@@ -79,7 +80,10 @@ OF_QUERIES = ("collection", "bbox", "dates", "max_cloud")
 @click.option(
     "--partial", is_flag=True, help="The reference labels only some of the ice: report recall alone."
 )
-@click.option("-o", "--output", default="glacierlab-map", show_default=True, help="Folder to write to.")
+@click.option(
+    "-o", "--output", default="glacierlab-map", show_default=True, type=click.Path(file_okay=False),
+    help="Folder to write to.",
+)  # fmt: skip
 @scene_options
 @query_options
 @click.pass_context
@@ -92,9 +96,12 @@ def map_command(context, paths, model, keep_ice, min_area_km2, reference, partia
     """
     from ..batch import map_scene, map_scenes
     from ..io.finding import scenes_below
+    from ..io.maps import open_map
     from ..report import Reference
 
     require_scenes(context, paths, stac)
+    if partial and not reference:
+        raise click.UsageError("--partial is about a reference: give --reference, or leave it out.")
     wrong = OF_THRESHOLDS if model else OF_MODELS
     refuse(context, wrong, "--model maps without a threshold" if model else "only --model takes it")
     by = {name: options.pop(name) for name in (*OF_MODELS, *OF_THRESHOLDS)}
@@ -112,7 +119,7 @@ def map_command(context, paths, model, keep_ice, min_area_km2, reference, partia
         scenes = [scene for path in paths for scene in scenes_below(path, but_not=output)]
         if len(scenes) == 1:
             outlines = map_scene(scenes[0], output, opening=opening, say=say, **how)
-            click.echo(summed(outlines))
+            click.echo(summed(outlines, open_map(Path(output) / "class_map.tif", chunks=1024)))
             return 0
     return told(map_scenes(scenes, output, opening=opening, say=say, **how), output)
 
@@ -150,9 +157,13 @@ def queried(stac, opening, bbox, **query):
     return passes(bbox=box, **query), opening | {"bbox": box}
 
 
-def summed(outlines):
-    """Area and number of outlines by class, in a line, glacier first."""
-    names = sorted(set(outlines["class"]) | {"glacier"}, key=lambda name: (name != "glacier", name))
+def summed(outlines, codes):
+    """Area and number of outlines of each class that a map knows, in a line, glacier first."""
+    from ..mapping import areas_by_class
+    from ..scores import GLACIER_PARTS
+
+    names = list(areas_by_class(codes, outlines))
+    names = [name for name in names if name not in GLACIER_PARTS or "glacier" not in names]
     groups = {name: outlines[outlines["class"] == name] for name in names}
     areas = (
         f"{group.area_km2.sum():.2f} km² of {name.replace('_', ' ')} in {len(group)} outlines"

@@ -35,8 +35,11 @@ def whole_file(path):
 
 
 @contextmanager
-def whole_folder(path, told=None):
-    """A temporary folder whose files replace those of `path`, one by one, when the block ends well."""
+def whole_folder(path, told=None, last=None):
+    """A temporary folder whose files replace those of `path`, one by one, when the block ends well.
+
+    The file `last` is taken away first and comes last: where it is, all are of one block.
+    """
     path, told = Path(path), told or path
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -45,7 +48,10 @@ def whole_folder(path, told=None):
         raise WriteError(cannot_write(told, error)) from error
     try:
         yield temporary
-        for file in temporary.iterdir():
+        files = sorted(temporary.iterdir(), key=lambda file: (file.name == last, file.name))
+        if last:
+            (path / last).unlink(missing_ok=True)
+        for file in files:
             os.replace(file, path / file.name)
     except WriteError:
         raise
@@ -53,6 +59,14 @@ def whole_folder(path, told=None):
         raise WriteError(cannot_write(told, error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_folder(folder):
+    """Make a folder; WriteError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(cannot_write(folder, error)) from error
 
 
 def cannot_write(path, error):
