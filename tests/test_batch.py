@@ -378,7 +378,7 @@ def test_a_query_maps_every_pass(cli, tmp_path, monkeypatch):
 
 
 def test_a_scene_is_not_replaced_by_its_map(tmp_path):
-    scene = gl.synthetic_scene(seed=3, shape=(40, 50)).drop_vars("truth")
+    scene = gl.synthetic_scene(seed=3, shape=(60, 70)).drop_vars("truth")
     path = gl.write_raster(scene, tmp_path / "scene.tif")
     before = path.read_bytes()
     with pytest.raises(WriteError, match="would replace the scene"):
