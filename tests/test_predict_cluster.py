@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import cloudpickle
 import numpy as np
 import pytest
 import xarray as xr
@@ -53,6 +54,14 @@ def test_a_cluster_gives_the_same_map_and_loads_the_model_once(client, lazy, her
     np.testing.assert_array_equal(there.class_map, here.class_map)
     np.testing.assert_array_equal(written.class_map, here.class_map)
     assert list(kept.values()) == [1, 1]
+
+
+def test_no_task_but_one_holds_the_model(lazy):
+    graph = dict(gl.predict(lazy, "default", precision="float32").class_map.data.dask)
+    sizes = {key: len(cloudpickle.dumps(task)) for key, task in graph.items() if "open" not in str(key)}
+    heavy = [key for key, size in sizes.items() if size > 100_000]
+    assert len(heavy) == 1
+    assert str(heavy[0]).startswith("model-")
 
 
 def models_kept():

@@ -68,3 +68,13 @@ def test_computing_reads_each_block_once_in_bounded_blocks(monkeypatch, method):
     assert len(read) == 3 * 3 * 2 * 3
     monkeypatch.setattr(compositing, "composed", kernel)
     xr.testing.assert_identical(values, composite(scenes, window=None, method=method))
+
+
+def test_dates_that_were_decoded_are_written_as_days(tmp_path):
+    scenes = random_scenes(3, (32, 48))
+    found = composite(scenes, window=None, method="medoid").isel(time=0)
+    path = gl.write_raster(xr.decode_cf(found), tmp_path / "decoded.tif")
+    plain = gl.write_raster(found, tmp_path / "plain.tif")
+    days, same = (gl.open_scene(each)["source_date"] for each in (path, plain))
+    np.testing.assert_array_equal(days, same)
+    assert float(days.max()) > 0

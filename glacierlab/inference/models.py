@@ -113,6 +113,7 @@ def revived(key, files):
             REVIVED[key] = Models(members)
             while len(REVIVED) > KEPT:
                 REVIVED.popitem(last=False)
+        REVIVED.move_to_end(key)
         return REVIVED[key]
 
 

@@ -81,8 +81,8 @@ def write_raster(raster, path):
     Parameters
     ----------
     raster : xarray.Dataset or xarray.DataArray
-        Variables (y, x); a Dataset's, and the features of a stack, go into one file as float32 bands, a map
-        keeps its type.
+        Variables (y, x); a Dataset's, and the features of a stack, go into one file as float32 bands, dates
+        as days since 1970-01-01; a map keeps its type.
     path : path
         Written whole or not at all; `open_scene` reads it back as it was.
 
@@ -102,6 +102,7 @@ def write_raster(raster, path):
         attrs, raster = raster.attrs, raster.drop_vars("group", errors="ignore").to_dataset("feature")
         raster = raster.assign_attrs(attrs)
     if hasattr(raster, "data_vars"):
+        raster = raster.assign({n: in_days(v) for n, v in raster.data_vars.items() if v.dtype.kind == "M"})
         names = tuple(n for n, v in raster.data_vars.items() if {"y", "x"} <= set(v.dims))
         stack = raster[list(names)].to_dataarray("band").astype("float32")
     else:
@@ -119,7 +120,7 @@ def write_raster(raster, path):
         with rasterio.open(temporary, "w", **profile) as file:
             file.update_tags(**{TAG: tag})
             file.descriptions = names
-            height = stack.chunksizes["y"][0] if stack.chunks else STRIP  # no chunk is computed twice
+            height = stack.chunksizes["y"][0] if stack.chunks else STRIP  # no band's chunk is computed twice
             strips = [(band, top) for band in range(len(names)) for top in range(0, stack.sizes["y"], height)]
             quiet = None if len(strips) > 8 else True  # None: a bar in terminals alone
             for band, top in tqdm(strips, desc=Path(path).name, unit="strip", disable=quiet, leave=False):
@@ -129,6 +130,12 @@ def write_raster(raster, path):
                 file.write(rows, band + 1, window=Window(0, top, rows.shape[-1], rows.shape[-2]))
         require_whole(temporary, tag)
     return Path(path)
+
+
+def in_days(dates):
+    """Dates as whole days, as a composite has them before something decodes them."""
+    days = (dates - np.datetime64(0, "D")) / np.timedelta64(1, "D")
+    return days.astype("float32").assign_attrs(dates.attrs, units="days since 1970-01-01")
 
 
 def require_whole(path, tag):
