@@ -14,7 +14,7 @@ demo: .venv/with-models  ## the whole story, from a scene to scored outlines, in
 	$(BIN)/glacierlab demo
 
 test: .venv/with-all,test  ## every test, warnings as errors
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/with-test  ## format, lint and doctests
 	$(BIN)/ruff format --check
