@@ -153,7 +153,7 @@ def test_a_killed_job_leaves_rows_and_no_map_and_the_same_call_goes_on(made, tmp
     assert 1 <= rows < 5
     assert not out.exists()
     scene = gl.open_scene(path, chunks=512)
-    with pytest.raises(GlacierlabError, match="holds a map of another attributes"):
+    with pytest.raises(GlacierlabError, match="holds a map of another overlap"):
         gl.predict(scene, "default", out=out, **how | dict(overlap=48))
     found = gl.predict(scene, "default", out=out, **how)
     whole = gl.predict(scene, "default", **how)
