@@ -79,8 +79,8 @@ def predict(
         Tiles at a time; "auto" suits a CPU, and is found by trial on a GPU. Where there is no memory for
         them, half as many.
     device : str
-        "auto" is a GPU where there is one. On a `dask.distributed` cluster one worker decides for all; where
-        workers declare a resource "GPU", tiles run on those alone, one block a unit of it.
+        "auto" is a GPU where there is one, in this process or, on a `dask.distributed` cluster, where workers
+        declare a resource "GPU"; tiles run on those alone then, one block a unit of it.
     precision : {"auto", "float32", "bfloat16"}
         "auto" is bfloat16 on GPUs that have it, and on CPUs whose convolutions are faster so.
     resample : bool
@@ -267,7 +267,7 @@ def in_blocks(values, grid):
 
 
 def manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, precision):
-    """How tiles go through the models, from what was asked; on a cluster a worker settles what is "auto"."""
+    """How tiles go through the models, from what was asked; a cluster's own GPUs settle what is "auto"."""
     views = lookup(VIEWS, tta, kind="tta") if isinstance(tta, str) else tuple(tta)
     if not views:
         raise GlacierlabError("tta=[]: give 'none', or names of views.")
@@ -291,10 +291,10 @@ def manner_of(models, tta, uncertainty, dropout, seed, batch_size, device, preci
         int(batch_size) if whole else "auto",
     )  # fmt: skip
     precision_of(precision, "cpu")  # refuses unknown ones
-    client = cluster()
-    if client is None:
+    client, units = cluster(), gpu_units()
+    if client is None or not (units or device.startswith("cuda")):
         return manner.settled()
-    return client.submit(manner.settled, pure=False, resources=gpu_units() or None).result()
+    return client.submit(manner.settled, pure=False, resources=units or None).result()  # it knows its GPU
 
 
 # ---- what comes out ----
