@@ -85,3 +85,15 @@ def test_half_precision_rounds_convolutions_alone():
     kinds = {type(each): each.weight.dtype for each in model.modules() if hasattr(each, "weight")}
     assert kinds[nn.Conv2d] == torch.bfloat16
     assert kinds[nn.Linear] == kinds[nn.LayerNorm] == torch.float32
+
+
+def test_a_module_without_normalizations_is_not_traced():
+    seen = []
+
+    class Noting(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return x
+
+    fuse(nn.Sequential(nn.Conv2d(3, 3, 1), Noting()))
+    assert seen == []

@@ -30,6 +30,8 @@ def fuse(module):
     What follows what is read off a symbolic trace; a module whose path depends on its input has none, and
     its children are looked at one by one.
     """
+    if not any(type(each) is nn.BatchNorm2d for each in module.modules()):
+        return  # nothing to do, and a trace runs a module's own code
     try:
         nodes = list(torch.fx.Tracer().trace(module).nodes)
     except Exception:  # whatever tracing stumbles over, the module runs as it is
