@@ -16,7 +16,7 @@ from .errors import GlacierlabError, GridError, SceneError, WriteError
 from .io.files import open_tags, own_attrs
 from .io.finding import digest_of, scene_name, scenes_below, stamp
 from .io.maps import open_map
-from .io.write import cannot_write, require_folder, write_raster, write_text
+from .io.write import locked, require_folder, write_raster, write_text
 from .mapping import areas_by_class, map_by_model, map_glaciers, open_to_map, predicting
 from .report import FILES, version_of, write_folder
 
@@ -262,7 +262,7 @@ def alone(folder):
     """
     new = not folder.exists()
     require_folder(folder)
-    lock = locked(folder / LOCK)
+    lock = locked(folder / LOCK, folder)
     try:
         yield
     finally:
@@ -273,26 +273,6 @@ def alone(folder):
         with suppress(OSError):
             if new:
                 folder.rmdir()  # of a scene that failed at once
-
-
-def locked(path):
-    """A lock that is held, None where there are no locks."""
-    try:
-        import filelock
-    except ImportError:
-        return None
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise GlacierlabError(
-            f"{path.parent} is being written by another run: wait for it, or choose another folder."
-        ) from error
-    except NotImplementedError:  # a file system without locks
-        return None
-    except OSError as error:
-        raise WriteError(cannot_write(path.parent, error)) from error
-    return lock
 
 
 def working_folder(folder, settings):

@@ -221,7 +221,7 @@ def test_ten_kills_change_nothing(tmp_path):
 def test_two_jobs_on_one_output_refuse_each_other(values, tmp_path):
     with (
         filelock.FileLock(tmp_path / ".map.zarr.lock"),
-        pytest.raises(GlacierlabError, match="being written by another job"),
+        pytest.raises(GlacierlabError, match="being written by another run"),
     ):
         gl.predict(stack_of(values), model_of(), out=tmp_path / "map.zarr", **ASKED)
 

@@ -7,7 +7,6 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 import numpy as np
 import rasterio.shutil
 import xarray as xr
@@ -18,7 +17,7 @@ from ..errors import GlacierlabError, SceneError, WriteError
 from ..io.bands import one_line
 from ..io.files import open_tags, own_attrs
 from ..io.maps import open_map
-from ..io.write import FAILURES, whole_file, write_raster, write_text
+from ..io.write import FAILURES, locked, require_folder, whole_file, write_raster, write_text
 
 MANIFEST, ARRAYS = "manifest.json", "map.zarr"  # in the working folder
 JOB = "glacierlab_job"  # attribute of a finished map: what it was made of
@@ -143,18 +142,13 @@ def rows_noted(folder, about, grid, first):
 @contextmanager
 def alone(path):
     """GlacierlabError where another job holds the output; the lock goes with its process, its file stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise GlacierlabError(
-            f"{path} is being written by another job: wait for it, or choose another name."
-        ) from error
+    require_folder(path.parent)
+    lock = locked(path.with_name(f".{path.name}.lock"), path)
     try:
         yield
     finally:
-        lock.release()
+        if lock:
+            lock.release()
 
 
 def about_job(template, image, grid, models, manner):

@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from ..errors import GridError, WriteError
+from ..errors import GlacierlabError, GridError, WriteError
 from ..tables import NOT_OBSERVED
 from .bands import one_line
 from .files import TAG
@@ -73,6 +73,34 @@ def cannot_write(path, error):
     """The one line for the reader."""
     reason = getattr(error, "strerror", None) or one_line(error)
     return f"{path} cannot be written ({reason}). Nothing is left half-written: free space or go elsewhere."
+
+
+def locked(lock_path, path):
+    """A lock that is held, for who writes a path; None where there are no locks.
+
+    Raises
+    ------
+    GlacierlabError
+        Another run holds it.
+    WriteError
+        It cannot be made.
+    """
+    try:
+        import filelock  # of the extra `models`
+    except ImportError:
+        return None
+    lock = filelock.FileLock(lock_path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise GlacierlabError(
+            f"{path} is being written by another run: wait for it, or choose another name."
+        ) from error
+    except NotImplementedError:  # how filelock says that the file system has no locks
+        return None
+    except OSError as error:
+        raise WriteError(cannot_write(path, error)) from error
+    return lock
 
 
 def write_raster(raster, path):
