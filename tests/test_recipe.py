@@ -314,7 +314,7 @@ BAD_OPTIONS = [
     ({"table": "tct"}, "tasselled-cap table 'tct'"),
     ({"pca_bands": "red"}, "list of names"),
     ({"layers": None}, "list of names"),
-    ({"layers": {"red", "nir"}}, "list of names"),
+    ({"layers": {"red"}}, "list of names"),
     ({"layers": "red"}, "for a single layer give a list"),
 ]
 
