@@ -81,6 +81,25 @@ def require_bands(scene, bands, needed_by):
     return {band: scene[band] for band in bands}
 
 
+def require_outlines(outlines, needed_by):
+    """InventoryError unless these are outlines with a CRS, each a polygon; an empty table passes."""
+    if not hasattr(outlines, "geometry") or not hasattr(outlines, "iterrows"):
+        raise InventoryError(
+            f"{needed_by} needs outlines (a GeoDataFrame), and this is {type(outlines).__name__}: read a "
+            "file with open_inventory."
+        )
+    if outlines.crs is None:
+        raise InventoryError(f"{needed_by} needs a CRS and the outlines have none: outlines.set_crs(...).")
+    kinds = outlines.geom_type.where(~outlines.geometry.is_empty)
+    wrong = outlines.index[~kinds.isin(["Polygon", "MultiPolygon"])].tolist()
+    if wrong:
+        found = kinds[wrong[0]] if isinstance(kinds[wrong[0]], str) else "empty"
+        raise InventoryError(
+            f"{needed_by} needs polygons, and {len(wrong)} of {len(outlines)} outlines are none, the first "
+            f"in row {wrong[0]!r}: {found}. Leave them out, or see what outlines.qa says."
+        )
+
+
 def require_same_grid(first, second, names=("first", "second")):
     """GridError unless both rasters have the same shape, coordinates in y and x, and EPSG code if any."""
     codes = [r.rio.crs.to_epsg() for r in (first, second) if "spatial_ref" in r.coords and r.rio.crs]

@@ -1,16 +1,20 @@
 """The whole way from a scene to a glacier map, by a threshold or by a model, and on to its outlines."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rasterio.features import rasterize
 
+from .change.area import area_uncertainty
+from .change.zones import glacier_probability
 from .errors import GlacierlabError, require_same_grid, warn
 from .features.indices import find_index, layer
 from .features.threshold import threshold
-from .io.layers import transform_of
+from .io.layers import pixel_size_m, transform_of
 from .io.scene import open_scene, require_data
-from .outlines import clean, vectorize
+from .outlines import attributes, clean, split_glaciers, vectorize
 from .outlines.polygons import class_names
 from .quality import valid_mask
 from .scores import GLACIER_PARTS
@@ -228,42 +232,97 @@ def default_threshold(image, name):
 # ---- outlines ----
 
 
-def outline(prediction):
+def outline(prediction, dem=None, *, divides=None, classes=None, min_area_km2=0.0, smooth=None):
     """Outlines of a map: glaciers whole, whatever covers them, and other classes each by itself.
 
     Parameters
     ----------
-    prediction : xarray.Dataset
-        Of `map_glaciers` or `map_by_model`.
+    prediction : xarray.Dataset or xarray.DataArray
+        Of `map_glaciers`, `map_by_model` or `predict`, or a class map (y, x) alone.
+    dem : path or xarray.DataArray, optional
+        Elevation (y, x) [m], such as `scene.elevation`: makes an inventory, glaciers divided along ice
+        divides (`outlines.split_glaciers`) and with the attributes of RGI 7.0 (`outlines.attributes`).
+    divides : geopandas.GeoDataFrame, optional
+        An older inventory or lines, whose divides are imposed instead of those of the DEM.
+    classes : list of str, optional
+        As named in the result; default all but background.
+    min_area_km2 : float
+        Leave out smaller outlines, before they are divided.
+    smooth : int, optional
+        Rounds of `outlines.smooth`; default none, along the pixels' edges.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        As of `vectorize`. Where the map tells clean from debris-covered ice, both are the class `glacier`,
-        and `debris_frac` is the debris-covered share of each glacier [1]; NaN for other classes.
+        As of `vectorize`, the largest first. Where the map tells clean from debris-covered ice, both are the
+        class `glacier`, and `debris_frac` is the debris-covered share of each glacier [1]. An inventory also
+        has the columns of RGI 7.0, `mean_prob` (of glacier, where the map has probabilities), `area_unc_km2`
+        with `area_unc_kind` (a bound: half a pixel to both sides, see `area_uncertainty`), `complex_id` (the
+        same where one outline was divided), and what it was made of: `scene_ids`, `model`, `version`; but no
+        `pixels`. `debris_frac` and `mean_prob` are NaN for classes that are no glaciers.
+
+    Raises
+    ------
+    GridError, InventoryError, SceneError
     """
-    codes = prediction["class_map"].transpose("y", "x").compute()
+    codes = prediction["class_map"] if hasattr(prediction, "data_vars") else prediction
+    merged, debris = one_glacier_class(codes)
+    outlines = vectorize(merged, classes, min_area_km2, smooth)
+    pixel_m = pixel_side_m(codes, outlines)
+    if divides is not None or dem is not None:
+        outlines = outlines.drop(columns="pixels")
+        ice = outlines["class"].isin(["glacier", *GLACIER_PARTS])
+        glaciers = split_glaciers(outlines[ice], dem, divides=divides)
+        outlines = pd.concat([glaciers, outlines[~ice]], ignore_index=True).astype({"complex_id": "Int64"})
+        outlines = outlines.sort_values("area_km2", ascending=False, ignore_index=True, kind="stable")
+    ice = outlines["class"].isin(["glacier", *GLACIER_PARTS])
+    if debris is not None:
+        column = np.where(ice, mean_within(outlines, debris), np.nan)
+        outlines.insert(outlines.columns.get_loc("geometry"), "debris_frac", column)
+    if divides is None and dem is None:
+        return outlines
+    if "probability" in prediction:
+        grid, values = glacier_probability(prediction)
+        outlines["mean_prob"] = np.where(ice, mean_within(outlines, grid.copy(data=values)), np.nan)
+    outlines = area_uncertainty(outlines, pixel_m=pixel_m).assign(
+        scene_ids=codes.attrs.get("title", ""),
+        model=prediction.attrs.get("model", ""),
+        version=version(__package__),
+    )
+    return outlines if dem is None else attributes(outlines, dem)
+
+
+def pixel_side_m(codes, outlines):
+    """Side of a map's pixels [m]; in degrees what those of its outlines tell."""
+    if not codes.rio.crs.is_geographic:
+        return pixel_size_m(codes)
+    return 1000 * np.sqrt(outlines["area_km2"].sum() / max(1, outlines["pixels"].sum()))
+
+
+def one_glacier_class(codes):
+    """A class map whose clean and debris-covered ice are one class, and where the debris is, if it tells."""
     known = {name: code for code, name in class_names(codes).items()}
     if not set(GLACIER_PARTS) <= set(known):
-        return vectorize(codes)
+        return codes, None
     clean_ice, debris = (known.pop(name) for name in GLACIER_PARTS)
     known["glacier"] = clean_ice
     flags = {"flag_values": list(known.values()), "flag_meanings": " ".join(known)}
-    merged = codes.where(codes != debris, clean_ice).astype("uint8").assign_attrs(codes.attrs | flags)
-    outlines = vectorize(merged)
-    shares = share_within(outlines, codes == debris)
-    column = np.where(outlines["class"] == "glacier", shares, np.nan)
-    outlines.insert(outlines.columns.get_loc("geometry"), "debris_frac", column)
-    return outlines
+    merged = codes.where(codes != debris, clean_ice).astype(codes.dtype).assign_attrs(codes.attrs | flags)
+    return merged, codes == debris
 
 
-def share_within(outlines, mask):
-    """The share of each outline's pixels where a mask (y, x) is True; outlines along the pixels' edges."""
+def mean_within(outlines, layer):
+    """The mean of a layer (y, x) over the pixels of each outline whose center is inside; NaN without any."""
     if not len(outlines):
         return np.zeros(0)
-    numbered = zip(outlines.geometry, range(1, len(outlines) + 1), strict=True)
-    places = rasterize(numbered, mask.shape, transform=transform_of(mask), dtype="int32")
-    return np.bincount(places[mask.values], minlength=len(outlines) + 1)[1:] / outlines["pixels"].values
+    layer, size = layer.transpose("y", "x"), len(outlines) + 1
+    numbered = zip(outlines.geometry, range(1, size), strict=True)
+    places = rasterize(numbered, layer.shape, transform=transform_of(layer), dtype="int32")
+    values = layer.values
+    seen = (places > 0) & np.isfinite(values)
+    count = np.bincount(places[seen], minlength=size)[1:]
+    sums = np.bincount(places[seen], values[seen], minlength=size)[1:]
+    return np.divide(sums, count, out=np.full(size - 1, np.nan), where=count > 0)
 
 
 def areas_by_class(codes, outlines):

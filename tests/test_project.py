@@ -94,7 +94,7 @@ def test_version_is_in_one_place():
 
 ORDER = [
     "errors", "tables", "scores", "io", "features", "quality", "series", "synthetic", "samples",
-    "models", "train", "inference", "judge", "outlines", "mapping", "change",
+    "models", "train", "inference", "judge", "outlines", "change", "mapping",
     "viz", "report", "batch", "apps", "demo", "accessors", "teach", "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})

@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import glacierlab as gl
+from glacierlab.viz.change import series_figure
 from glacierlab.viz.predictions import class_colors, stretched
 
 scene = gl.sample("athabasca")  # NASA HLS, through SatRbedo
@@ -119,7 +120,41 @@ def seams(path):
     gl.viz.probability_figure(maps, "debris_covered_ice").savefig(path, dpi=75)
 
 
+def divides(path):
+    """Lesson 8: where ice ends, where it parts, and the way down."""
+    world, inside = gl.synthetic_world(96, (2020,), (480, 480), latitude=47.0), slice(40, -40)
+    dem = world.truth(2020).elevation
+    scene = world.scene(2020, sensor="landsat-8").drop_vars("truth")
+    found = gl.predict(scene, "default", precision="float32", progress=False).class_map[inside, inside]
+    ice = gl.outlines.clean(found.isin([1, 2]).astype("uint8"), size=0)
+    glaciers = gl.split_glaciers(gl.vectorize(ice, smooth=2), dem)
+    shade = dem.glacier.terrain("hillshade")[:, inside, inside]
+    figure = gl.viz.divides_figure(glaciers, shade, gl.outlines.centerlines(glaciers, dem))
+    figure.savefig(path, dpi=75, pil_kwargs={"quality": 85})
+
+
+def change(path, seed=40, years=range(1987, 2021, 3)):
+    """Lesson 9: the area of a world at twelve dates with two kinds of error, and the truth."""
+    made = lambda seed, years: gl.synthetic_world(seed, years, (200, 200))
+    world, others = made(seed, years), [made(other, years[::3]) for other in range(100, 105)]
+    maps, fits = gl.teach.mapped_dates(world), [gl.teach.mapped_dates(other) for other in others]
+    known = [other.outlines(year) for other in others for year in other.years]
+    error = gl.change.fit_area_error(
+        [table for fit in fits for table in fit.values()], known, by="glac_id", pixel_m=30
+    )
+    bounds = {date: gl.area_uncertainty(table, pixel_m=30) for date, table in maps.items()}
+    fitted = {date: gl.change.area_distribution(table, error, pixel_m=30) for date, table in maps.items()}
+    series = {
+        "half a pixel": gl.area_series(bounds, total="linear", missing="vanished"),
+        "calibrated": gl.area_series(fitted, total="parts", missing="vanished"),
+    }
+    truth = gl.area_series(gl.teach.true_dates(world), by="glac_id", total="linear", missing="vanished")
+    series_figure(series, beside={"truth": truth}).savefig(path, dpi=80)
+
+
 training(Path(__file__).with_name("training.png"))
 comparison(Path(__file__).with_name("comparison.png"))
 importance(Path(__file__).with_name("importance.png"))
 seams(Path(__file__).with_name("seams.png"))
+change(Path(__file__).with_name("change.png"))
+divides(Path(__file__).with_name("divides.jpg"))

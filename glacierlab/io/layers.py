@@ -68,6 +68,18 @@ def pixel_size_m(raster):
     return abs(transform_of(raster).a) * raster.rio.crs.linear_units_factor[1]
 
 
+def utm_zone(longitude):
+    """The UTM zone, 1 to 60, of a longitude [degrees]."""
+    return int((longitude + 180) // 6) % 60 + 1
+
+
+def metric_crs(longitude, latitude):
+    """A CRS in meters for a place [degrees]: its UTM zone; polar stereographic beyond 84° N and 80° S."""
+    if latitude >= 84 or latitude <= -80:
+        return "EPSG:32661" if latitude > 0 else "EPSG:32761"
+    return f"EPSG:{(32600 if latitude >= 0 else 32700) + utm_zone(longitude)}"
+
+
 def geodesic_area_km2(geometries):
     """Area on the WGS84 ellipsoid [km²] of a GeoSeries, holes taken out.
 
@@ -75,5 +87,12 @@ def geodesic_area_km2(geometries):
     """
     if geometries.crs is None:
         raise GridError("The outlines have no CRS: set it with outlines.set_crs(...).")
-    degrees = shapely.orient_polygons(geometries.to_crs("EPSG:4326").values)
-    return np.array([WGS84.geometry_area_perimeter(g)[0] / 1e6 if g is not None else np.nan for g in degrees])
+    degrees = geometries.to_crs("EPSG:4326").values
+    parts, of_row = shapely.get_parts(degrees, return_index=True)
+    rings, of_part = shapely.get_rings(parts, return_index=True)
+    corners, of_ring = shapely.get_coordinates(rings, return_index=True)
+    pieces = np.split(corners, np.searchsorted(of_ring, np.arange(1, len(rings))))
+    areas = np.array([abs(WGS84.polygon_area_perimeter(*ring.T)[0]) / 1e6 for ring in pieces if len(ring)])
+    areas[1:][of_part[1:] == of_part[:-1]] *= -1  # holes follow their shell
+    sums = np.bincount(of_row[of_part], areas, minlength=len(degrees))
+    return np.where(shapely.is_missing(degrees), np.nan, sums)

@@ -10,20 +10,31 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from pyarrow import ArrowInvalid, ArrowTypeError, parquet
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from ..errors import GlacierlabError, GridError, WriteError
-from ..tables import NOT_OBSERVED
+from ..errors import GlacierlabError, GridError, InventoryError, WriteError, warn
+from ..tables import NOT_OBSERVED, lookup
 from .bands import one_line
+from .dates import iso_range
 from .files import TAG
 from .layers import transform_of
+from .schemas import METADATA, PARQUET, as_rgi7, short_names
 
 FAILURES = (OSError, RasterioError, CPLE_BaseError, DataSourceError, DataLayerError)  # of disks and of GDAL
 STRIP = 1024  # rows written at a time
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".shp": "ESRI Shapefile",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+    ".fgb": "FlatGeobuf",
+}  # GDAL's, by a path's ending
+SCHEMAS = {"rgi7": as_rgi7}
 
 
 @contextmanager
@@ -198,14 +209,117 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def write_outlines(outlines, path):
-    """Write outlines as GeoPackage, or whatever the path's ending says; whole or not at all."""
+def write_outlines(outlines, path, *, schema=None):
+    """Write outlines whole or not at all; `open_inventory` gives back what was written.
+
+    Parameters
+    ----------
+    outlines : geopandas.GeoDataFrame
+    path : path
+        Its ending says the format: .gpkg (GeoPackage, layer as the file is called), .parquet or .geoparquet
+        (GeoParquet), .shp, .geojson or .json, .fgb (FlatGeobuf). The first two keep `attrs`. Names in a
+        shapefile have ten letters at most: `io.schemas.SHORT` says what glacierlab's own become, and
+        `open_inventory` turns them back; other names are cut and numbered, and dates become text.
+    schema : "rgi7", optional
+        Write the RGI 7.0 glacier product's columns, types and order, in degrees on WGS84, other columns
+        after; what is not known gets RGI 7.0's code for it, NaN or "". Default: as the outlines are.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    InventoryError
+        These are no outlines with a CRS, two columns share a name, or the ending is none of these.
+    UnknownNameError
+        `schema` is another.
+    WriteError
+
+    Warns
+    -----
+    DataWarning
+        A shapefile cuts names, or texts of more than 254 bytes.
+    """
+    path = Path(path)
+    require_writable(outlines, path)
+    if schema is not None:
+        outlines = lookup(SCHEMAS, schema, kind="schema")(outlines)
     with whole_file(path) as temporary:
-        if Path(path).suffix == ".parquet":
-            outlines.to_parquet(temporary)
-        else:
-            outlines.to_file(temporary, layer=Path(path).stem)
-    return Path(path)
+        write_vector(outlines, temporary, layer=path.stem)
+    return path
+
+
+def require_writable(outlines, path):
+    """InventoryError unless these are outlines and the path's ending is one that we write."""
+    if not hasattr(outlines, "to_file") or outlines.crs is None:
+        raise InventoryError(
+            "write_outlines needs outlines with a CRS (a GeoDataFrame): set it with outlines.set_crs(...)."
+        )
+    if path.suffix.lower() not in (*DRIVERS, *PARQUET):
+        raise InventoryError(f"{path.name} ends in none of {', '.join((*DRIVERS, *PARQUET))}: name a format.")
+    if not outlines.columns.is_unique:
+        twice = sorted(set(outlines.columns[outlines.columns.duplicated()]))
+        raise InventoryError(f"{twice} are the names of several columns: rename or drop all but one.")
+    if path.suffix.lower() == ".gpkg":
+        require_names_of_a_database(outlines)
+
+
+def require_names_of_a_database(outlines):
+    """InventoryError where columns differ by case alone, or would be a GeoPackage's own numbers of rows."""
+    names = outlines.columns[outlines.columns.str.lower().duplicated(keep=False)].tolist()
+    own = [
+        name
+        for name in outlines
+        if name.lower() == "fid" and (outlines[name].dtype.kind not in "iu" or not outlines[name].is_unique)
+    ]
+    if names or own:
+        raise InventoryError(
+            f"A GeoPackage cannot have the columns {names or own}: to it small letters and capitals are one, "
+            "and 'fid' is the number of a row. Rename them."
+        )
+
+
+def write_vector(outlines, path, **options):
+    """Write outlines to a path that may be half-written."""
+    ending = path.suffix.lower()
+    known = json.dumps(outlines.attrs, default=plain)
+    if ending in PARQUET:
+        try:
+            outlines.to_parquet(path)
+        except (ArrowInvalid, ArrowTypeError) as error:
+            raise InventoryError(f"A column holds values of several types: {one_line(error)}") from error
+        table = parquet.read_table(path)  # geopandas takes no metadata to write
+        named = {**table.schema.metadata, METADATA.encode(): known.encode()}
+        parquet.write_table(table.replace_schema_metadata(named), path)
+        return
+    if ending == ".shp":
+        outlines, options = for_shapefile(outlines, path.name), {}
+    if ending == ".gpkg":
+        options["layer_metadata"] = {METADATA: known}
+    if ending == ".fgb":
+        options["SPATIAL_INDEX"] = "NO"  # which would turn the rows' order
+    outlines.to_file(path, driver=DRIVERS[ending], engine="pyogrio", **options)
+
+
+def for_shapefile(outlines, name):
+    """Outlines as a shapefile can hold them; a DataWarning tells what it cuts."""
+    short = short_names(outlines.columns.drop(outlines.geometry.name))
+    if short:
+        told = ", ".join(f"{long} → {brief}" for long, brief in short.items())
+        warn(f"{name}: a shapefile's names have ten letters at most: {told}. A GeoPackage keeps names.")
+    outlines = outlines.rename(columns=short)
+    cut = []
+    for column in outlines.columns.drop(outlines.geometry.name):
+        values = outlines[column]
+        if values.dtype.kind == "M":
+            outlines[column] = [iso_range(value) for value in values]
+        elif values.dtype.kind not in "biuf" and max((len(str(v).encode()) for v in values), default=0) > 254:
+            cut.append(column)
+            outlines[column] = [str(v).encode()[:254].decode(errors="ignore") for v in values]
+    if cut:
+        warn(f"{name}: a shapefile's texts have 254 bytes at most, and those of {cut} are cut there.")
+    return outlines
 
 
 def write_text(text, path):

@@ -1,5 +1,6 @@
 """Published numbers and names as data: one row a thing, each with its source."""
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -260,6 +261,55 @@ class Preset:
     note: str = ""
 
 
+UNKNOWN = {"str": "", "int": None, "float": math.nan, "geometry": None}  # by a column's dtype
+
+
+@dataclass(frozen=True)
+class Column:
+    """A row of `rgi7.toml` or `extra_columns.toml`: a column of an inventory."""
+
+    meaning: str
+    dtype: str  # "str", "int", "float" or "geometry"
+    source: str  # who fills it: "RGI", "GLIMS" or "glacierlab"
+    units: str = ""
+    codes: dict[int, str] = field(default_factory=dict)  # what its whole numbers stand for
+    choices: tuple[str, ...] = ()  # of a text
+    unknown: str | int | float | None = None  # what stands where nobody has said; None is a missing value
+
+    def __post_init__(self):
+        object.__setattr__(self, "codes", {int(code): name for code, name in self.codes.items()})
+        if self.unknown is None:
+            object.__setattr__(self, "unknown", UNKNOWN[self.dtype])
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A row of `inventories.toml`: how an inventory of others names what RGI 7.0 names."""
+
+    long_name: str
+    source: str
+    columns: dict[str, str] = field(default_factory=dict)  # our name → theirs
+    signature: tuple[str, ...] = ()  # columns that tell a file of it
+    date: str = ""  # of outlines whose file says none
+    date_end: str = ""  # their column that ends the range src_date begins
+    recode: dict[str, dict[int, int]] = field(default_factory=dict)  # our column → their code → RGI 7's
+    assumed: tuple[str, ...] = ()  # what no source confirms
+    note: str = ""
+
+    def __post_init__(self):
+        codes = {name: {int(a): b for a, b in pairs.items()} for name, pairs in self.recode.items()}
+        object.__setattr__(self, "recode", codes)
+
+
+@dataclass(frozen=True)
+class GlimsFile:
+    """A row of `glims.toml`: a shapefile of a submission, and its columns with what they hold."""
+
+    geometry: str
+    required: dict[str, str]
+    optional: dict[str, str] = field(default_factory=dict)
+
+
 BAND_ALIASES = {
     "swir1": "swir16",
     "swir2": "swir22",
@@ -316,6 +366,10 @@ AUGMENTATIONS = read_table("augmentations.toml", AugmentationSet)
 PRESETS = read_table("presets.toml", Preset)
 STRATA = read_table("strata.toml", Stratum)
 PROTOCOLS = read_table("protocols.toml", Protocol)
+RGI7 = read_table("rgi7.toml", Column)  # the glacier product's columns, in its order
+EXTRA_COLUMNS = read_table("extra_columns.toml", Column)  # glacierlab's own, which come after
+INVENTORIES = read_table("inventories.toml", Inventory)
+GLIMS_FILES = read_table("glims.toml", GlimsFile)
 
 
 def _sensor_names():

@@ -4,6 +4,16 @@ A module for each lesson: what the lesson measures, and one function an exercise
 `exercises.JUDGES` knows by name. What is said to their findings is in `tables/exercises.toml`.
 """
 
+from .changing_glaciers import (
+    first_sure,
+    least_shift,
+    mapped_dates,
+    mended_series,
+    moved,
+    true_dates,
+    whole,
+    window_of,
+)
 from .exercises import EXERCISES, JUDGES, Verdict, check
 from .feature_stacks import (
     alike_bands,
@@ -27,6 +37,16 @@ from .mapping_large_scenes import (
     seams,
     tiles_needed,
 )
+from .outlines_and_attributes import (
+    area_below,
+    better_divides,
+    clean_window,
+    glacier_iou,
+    misfits,
+    needs_a_person,
+    shade_around,
+    spoiled,
+)
 from .training import better_training, blind_accuracy, lesson_patches, stop_epoch
 from .worlds_and_samples import (
     f1_by_class,
@@ -42,24 +62,35 @@ __all__ = [
     "JUDGES",
     "Verdict",
     "alike_bands",
+    "area_below",
+    "better_divides",
     "better_outlines",
     "better_stack",
     "better_training",
     "blind_accuracy",
     "border_step",
     "check",
+    "clean_window",
     "costly_bin",
     "darkest_band",
     "debris_and_ground",
     "f1_by_class",
     "fastest_loss",
+    "first_sure",
+    "glacier_iou",
     "honest_split",
     "killed_job",
     "labeled_pixels",
     "leak_kinds",
     "lean_stack",
+    "least_shift",
     "lesson_patches",
+    "mapped_dates",
+    "mended_series",
+    "misfits",
+    "moved",
     "ndsi_threshold",
+    "needs_a_person",
     "new_worlds",
     "optimism",
     "peak_memory",
@@ -70,11 +101,16 @@ __all__ = [
     "review_share",
     "seams",
     "separation",
+    "shade_around",
     "specialist_layer",
+    "spoiled",
     "stop_epoch",
     "texture_window",
     "tiles_needed",
     "together",
     "told_apart",
+    "true_dates",
+    "whole",
+    "window_of",
     "worst_confusion",
 ]

@@ -5,11 +5,13 @@ from html import escape
 
 from ..tables import lookup, read_table
 from . import (
+    changing_glaciers,
     feature_stacks,
     first_outlines,
     judging,
     layers,
     mapping_large_scenes,
+    outlines_and_attributes,
     training,
     worlds_and_samples,
 )
@@ -17,6 +19,7 @@ from . import (
 EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding
 LESSONS = (
     first_outlines, feature_stacks, worlds_and_samples, training, judging, layers, mapping_large_scenes,
+    outlines_and_attributes, changing_glaciers,
 )  # fmt: skip
 JUDGES = {judge.__name__: judge for lesson in LESSONS for judge in lesson.JUDGES}
 HEADS = {True: "Right.", False: "Not yet."}

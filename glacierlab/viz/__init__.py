@@ -1,26 +1,33 @@
 """Figures: they draw what the package computed, and compute nothing."""
 
+from .change import change_figure, hypsometry_figure, loss_figure, series_figure
 from .figures import false_color, scene_figure, threshold_figure
 from .maps import probability_figure, uncertainty_figure
 from .models import comparison_figure, importance_figure, reliability_figure, training_figure
+from .outlines import divides_figure
 from .predictions import confusion_figure, map_figure, prediction_figure
 from .samples import split_figure
 from .stacks import loadings_figure, separation_figure, stack_figure
 from .worlds import histogram_figure, world_figure
 
 __all__ = [
+    "change_figure",
     "comparison_figure",
     "confusion_figure",
+    "divides_figure",
     "false_color",
     "histogram_figure",
+    "hypsometry_figure",
     "importance_figure",
     "loadings_figure",
+    "loss_figure",
     "map_figure",
     "prediction_figure",
     "probability_figure",
     "reliability_figure",
     "scene_figure",
     "separation_figure",
+    "series_figure",
     "split_figure",
     "stack_figure",
     "threshold_figure",

@@ -1,19 +1,17 @@
 """Scores of a map against a reference: confusion counts first, every score a small function of them."""
 
-from itertools import product
-
 import numpy as np
 import xarray as xr
 
-from .errors import GridError, UnknownNameError, require_same_grid
-from .tables import CLASSES, NOT_OBSERVED
+from ..errors import GlacierlabError, GridError, UnknownNameError, require_same_grid
+from ..tables import CLASSES, NOT_OBSERVED
+from .blocks import UNNAMED, pair_of, tally
+from .distances import border_distances
 
 BINARY = {name: CLASSES[name].code for name in ("background", "glacier")}  # of masks that name no classes
 GLACIER_PARTS = ("clean_ice", "debris_covered_ice")
 COUNTS = ["tp", "fp", "fn", "tn"]
-UNNAMED = 254  # marks codes that a map does not name
 UNITS = list(enumerate(("px", "m")))  # columns of border distances
-BLOCK = 2048  # pixels a side of a block of an array that is in memory
 
 
 def score(prediction, reference, *, classes=None, region=None, boundary=True, tolerance_px=1):
@@ -83,21 +81,36 @@ def score(prediction, reference, *, classes=None, region=None, boundary=True, to
     return table
 
 
-def scores_from(tp, fp, fn, tn):
-    """Pixel scores of confusion counts; NaN where a ratio is undefined.
+def scores_from(tp=None, fp=None, fn=None, tn=None, *, precision=None, recall=None, prevalence=None):
+    """Pixel scores of confusion counts, or of the rates that a paper prints; NaN where a ratio is undefined.
 
     Parameters
     ----------
     tp, fp, fn, tn : int or array of int, any shape
         Pixels. Computed in float64, so that no integer type overflows.
+    precision, recall : float or array of float, any shape
+        In place of counts, as fractions of 1. They settle f1 and iou.
+    prevalence : float or array of float, optional
+        Share of all pixels that is glacier in the reference. Precision and recall leave it open, and without
+        it the scores that count the background are NaN: iou_background, miou, oa, kappa and mcc.
 
     Returns
     -------
     dict of str to float or numpy.ndarray
         precision, recall, f1, iou, iou_background, miou (mean of both, Chu et al. 2022), oa (overall
         accuracy), kappa (Cohen) and mcc (Matthews), all [1].
+
+    Raises
+    ------
+    GlacierlabError
+        Neither four counts nor precision and recall, or rates that no map can have together.
     """
-    tp, fp, fn, tn = (np.asarray(count, dtype="float64") for count in (tp, fp, fn, tn))
+    counts, rates = (tp, fp, fn, tn), (precision, recall, prevalence)
+    if all(count is None for count in counts) and precision is not None and recall is not None:
+        counts = _shares(*rates)
+    elif any(count is None for count in counts) or any(rate is not None for rate in rates):
+        raise GlacierlabError("scores_from takes tp, fp, fn and tn, or else precision= and recall= by name.")
+    tp, fp, fn, tn = (np.asarray(count, dtype="float64") for count in counts)
     predicted, actual, left, absent = tp + fp, tp + fn, fn + tn, fp + tn
     agreement = tp * tn - fp * fn
     iou, iou_background = _ratio(tp, tp + fp + fn), _ratio(tn, tn + fp + fn)
@@ -114,6 +127,26 @@ def scores_from(tp, fp, fn, tn):
         "mcc": _ratio(agreement, np.sqrt(predicted * actual) * np.sqrt(absent * left)),
     }
     return {name: values[()] for name, values in scores.items()}
+
+
+def _shares(precision, recall, prevalence):
+    """tp, fp, fn, tn as shares of all pixels; without a prevalence as shares of the glacier, and tn NaN."""
+    open_ended = prevalence is None
+    prevalence = 1.0 if open_ended else prevalence
+    precision, recall, prevalence = (np.asarray(r, dtype="float64") for r in (precision, recall, prevalence))
+    if any(np.any((rate < 0) | (rate > 1)) for rate in (precision, recall, prevalence)):
+        raise GlacierlabError(
+            "Precision, recall and prevalence lie between 0 and 1: divide per cents by 100."
+        )
+    tp = prevalence * recall
+    fp, fn = _ratio(tp * (1 - precision), precision), prevalence - tp
+    tn = np.full_like(fp, np.nan) if open_ended else 1 - prevalence - fp
+    if np.any(tn < -1e-9):
+        raise GlacierlabError(
+            "No map has this precision and recall at this prevalence: its false positives would be more than "
+            "all the background. Check which numbers belong together."
+        )
+    return tp, fp, fn, np.where(tn < 0, 0.0, tn)  # but for rounding
 
 
 def polis(a, b):
@@ -168,9 +201,9 @@ def _compare(prediction, reference, region, classes, boundary):
     reference = _raster(reference, "reference", prediction)
     region = None if region is None else _raster(region, "region", prediction)
     names, tables = _match(codes_of(prediction, classes), codes_of(reference, classes), classes)
-    matrix, borders = _tally(_pair(prediction, reference, region, tables), len(names) + 1, boundary)
+    matrix, borders = tally(pair_of(prediction, reference, region, tables), len(names) + 1, boundary)
     pixel_m = _pixel_size_m(prediction if "x" in prediction.coords else reference)
-    return names, matrix, [_distances(*sides, pixel_m) for sides in borders]
+    return names, matrix, [border_distances(*sides, pixel_m) for sides in borders]
 
 
 def _match(predicted, actual, classes):
@@ -195,62 +228,13 @@ def _match(predicted, actual, classes):
     return names, tables
 
 
-def _pair(prediction, reference, region, tables):
-    """Prediction and reference as places of classes, a dask array (side, y, x) uint8."""
-    import dask.array as da
-
-    operands = []
-    for raster in (prediction, reference, region):
-        if raster is not None:
-            lazy = raster.data if raster.chunks else da.from_array(raster.data, chunks=BLOCK, name=False)
-            operands += [lazy, "yx"]
-    meta = np.empty((0, 0, 0), np.uint8)
-    return da.blockwise(_recode, "syx", *operands, new_axes={"s": 2}, meta=meta, dtype="uint8", tables=tables)
-
-
-def _tally(pair, size, boundary):
-    """Confusion matrix (size, size) of a pair; for each class, border pixels (n, 2) of both sides."""
-    import dask
-    from dask.array.overlap import overlap
-
-    count, find = dask.delayed(_confusion), dask.delayed(_borders)
-    # each block sees one pixel of its neighbors, and background beyond the image
-    blocks = overlap(pair, {0: 0, 1: 1, 2: 1}, {0: "none", 1: 0, 2: 0}).to_delayed().ravel()
-    corners = product(*(np.cumsum((0, *sizes[:-1])) for sizes in pair.chunks[1:]))
-    places = zip(blocks, corners, strict=True)
-    jobs = [(count(block, size), find(block, corner) if boundary else None) for block, corner in places]
-    matrices, borders = zip(*dask.compute(*jobs), strict=True)
-    if not boundary:
-        return sum(matrices), []
-    sides = [np.concatenate(side) for side in zip(*borders, strict=True)]
-    sides = [side[np.lexsort(side.T[::-1])] for side in sides]  # one order, whatever the chunks
-    return sum(matrices), [[side[side[:, 0] == k, 1:] for side in sides] for k in range(1, size)]
-
-
-def _distances(predicted, actual, pixel_m):
-    """Distances from the border pixels (n, 2) of each side to the nearest of the other, two (n, 2): px, m."""
-    from scipy.spatial import cKDTree
-
-    if not len(predicted) or not len(actual):
-        return [np.empty((0, 2))] * 2
-
-    def both_ways(scale):
-        a, b = predicted * scale, actual * scale
-        return [cKDTree(end).query(start, workers=-1)[0] for start, end in ((a, b), (b, a))]
-
-    px = both_ways(1)
-    oblong = np.isfinite(pixel_m).all() and not np.isclose(*pixel_m)
-    m = both_ways(pixel_m) if oblong else [way * np.mean(pixel_m) for way in px]
-    return [np.stack(way, axis=1) for way in zip(px, m, strict=True)]
-
-
 def _pool(results):
     """Names, confusion matrix and border distances of several scenes as if of one."""
     names, matrices, distances = zip(*results, strict=True)
     if len(set(names)) > 1:
         raise UnknownNameError(f"The scenes have different classes, {names}: choose with classes=[...].")
     by_class = zip(*distances, strict=True)
-    united = [[np.concatenate(way) for way in zip(*each, strict=True)] for each in by_class]
+    united = [[np.concatenate(way, axis=1) for way in zip(*each, strict=True)] for each in by_class]
     return names[0], sum(matrices), united
 
 
@@ -275,18 +259,18 @@ def _averaged(table, by):
 
 def _boundary_scores(distances, tolerance_px):
     """Boundary scores of one class; NaN where one side has no border."""
-    there, back = distances if len(distances[0]) else np.full((2, 1, 2), np.nan)  # (n, 2): px, m
-    every = np.concatenate([there, back])
+    there, back = distances if distances[0].size else np.full((2, 2, 1), np.nan)  # (2, n): px, m
+    every = np.concatenate([there, back], axis=1)
     scores = {
-        "asd": every.mean(axis=0),
-        "asd_mean_of_means": (there.mean(axis=0) + back.mean(axis=0)) / 2,
-        "hausdorff": every.max(axis=0),
-        "hd95": np.percentile(every, 95, axis=0),
+        "asd": every.mean(axis=1),
+        "asd_mean_of_means": (there.mean(axis=1) + back.mean(axis=1)) / 2,
+        "hausdorff": every.max(axis=1),
+        "hd95": [np.percentile(unit, 95) for unit in every],
     }
     columns = {f"{name}_{unit}": pair[i] for name, pair in scores.items() for i, unit in UNITS}
-    precision, recall = (np.mean(way[:, 0] <= tolerance_px) for way in (there, back))
+    precision, recall = (np.mean(way[0] <= tolerance_px) for way in (there, back))
     f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return columns | {"boundary_f": f if len(distances[0]) else np.nan}
+    return columns | {"boundary_f": f if distances[0].size else np.nan}
 
 
 def _overall(matrix):
@@ -356,45 +340,3 @@ def _pixel_size_m(raster):
 def _ratio(above, below):
     """above / below, NaN where below is 0."""
     return above / np.where(below == 0, np.nan, below)
-
-
-def _recode(prediction, reference, region=True, *, tables):
-    """Class codes of both sides (y, x) as places (2, y, x) uint8; NOT_OBSERVED where either side is."""
-    pair = np.stack([_look_up(prediction, tables[0]), _look_up(reference, tables[1])])
-    pair[:, (pair == NOT_OBSERVED).any(axis=0) | (np.asarray(region) != 1)] = NOT_OBSERVED
-    return pair
-
-
-def _look_up(values, table):
-    """Rows of a table (256,) uint8 for class codes of any type; NaN is NOT_OBSERVED."""
-    if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), NOT_OBSERVED, values)
-    with np.errstate(invalid="ignore"):  # infinities fail below
-        codes = values.astype(np.uint8)
-    found = table[codes]
-    if (bad := (codes != values) | (found == UNNAMED)).any():
-        raise UnknownNameError(
-            f"A map holds {np.unique(values[bad])[:5].tolist()}, codes of no class: give it flag_values and "
-            "flag_meanings, or classes={name: code}, or threshold it first."
-        )
-    return found
-
-
-def _confusion(pair, size):
-    """Confusion matrix (predicted, actual) of the observed pixels of a block (2, y + 2, x + 2) in a rim."""
-    inner = pair[:, 1:-1, 1:-1]
-    predicted, actual = inner[:, inner[0] != NOT_OBSERVED].astype(np.uint16)
-    return np.bincount(predicted * size + actual, minlength=size**2).reshape(size, size)
-
-
-def _borders(pair, corner):
-    """Border pixels (n, 3) int64 of both sides of a block (2, y + 2, x + 2): class, row, column."""
-    sides = []
-    for side in pair:
-        inner = side[1:-1, 1:-1]
-        neighbors = side[:-2, 1:-1], side[2:, 1:-1], side[1:-1, :-2], side[1:-1, 2:]
-        ends = np.logical_or.reduce([(n != inner) & (n != NOT_OBSERVED) for n in neighbors])
-        rows, columns = np.nonzero(ends & (inner != 0) & (inner != NOT_OBSERVED))
-        places = inner[rows, columns], rows + corner[0], columns + corner[1]
-        sides.append(np.stack(places, axis=1, dtype="int64"))
-    return sides

@@ -1,30 +1,23 @@
 """A folder with everything about one map, and the page that tells it."""
 
-import base64
-import io
-import platform
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import xarray as xr
 
-from .features.indices import layer
-from .features.threshold import area_curve, best_threshold, recall_curve
-from .io.finding import is_map
-from .io.layers import cell_area_m2, pixel_size_m
-from .io.write import whole_folder, write_outlines, write_raster, write_text
-from .mapping import UNCERTAINTIES, areas_by_class, computed, outline
-from .quality import check
-from .scores import GLACIER_PARTS, score
-from .tables import SENSORS
-from .viz import map_figure, scene_figure, threshold_figure
+from ..features.indices import layer
+from ..features.threshold import area_curve, best_threshold, recall_curve
+from ..io.finding import is_map
+from ..io.layers import cell_area_m2, pixel_size_m
+from ..io.write import whole_folder, write_outlines, write_raster, write_text
+from ..mapping import UNCERTAINTIES, areas_by_class, computed, outline
+from ..quality import check
+from ..scores import GLACIER_PARTS, score
+from ..tables import SENSORS
+from ..viz import map_figure, scene_figure, threshold_figure
+from .pages import as_data_uri, made_by, png, render
 
-VERSIONS_OF = ("glacierlab", "xarray", "numpy", "rasterio", "geopandas", "shapely", "scikit-image")
 SHOWN_SCORES = ("precision", "recall", "f1", "iou", "kappa", "oa", "asd_m", "hd95_m")
 SHOWN_OUTLINES = 15
 FILES = ("scene.tif", "class_map.tif", "outlines.gpkg", "areas.csv", "map.png", "report.html")
@@ -138,13 +131,11 @@ def write_report(
     pathlib.Path
     """
     areas = areas_by_class(prediction["class_map"], outlines)
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        files(__package__).joinpath("pages/report.html").read_text(encoding="utf-8")
-    )
     curve = curve_figure(scene, prediction, reference) if "layer" in prediction.attrs else None
     both = side_by_side(scene, prediction, outlines, beside, reference) if beside else None
     picture = both["picture"] if both else map_picture(scene, prediction, outlines, reference, "")
-    page = template.render(
+    page = render(
+        "report.html",
         title=title[:1].upper() + title[1:],
         synthetic=is_synthetic(scene),
         areas=areas,
@@ -215,18 +206,6 @@ def ice_of(outlines):
     return outlines[outlines["class"].isin(["glacier", *GLACIER_PARTS])]
 
 
-def png(figure):
-    """A matplotlib figure as PNG bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
-
-
-def as_data_uri(picture):
-    """PNG bytes for an `img` that needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
-
-
 def curve_figure(scene, prediction, reference):
     """What the threshold does: scores where the reference is complete, else recall, and area always."""
     image, used = layer(scene, prediction.attrs["layer"]), prediction.attrs["threshold"]
@@ -295,9 +274,7 @@ def provenance(scene, prediction, reference):
         "reference": reference.name if reference else "none",
         "licence": scene.attrs.get("licence", ""),
         "citation": scene.attrs.get("citation", ""),
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "software": ", ".join(f"{name} {version_of(name)}" for name in VERSIONS_OF)
-        + f", Python {platform.python_version()}",
+        **made_by(),
     }
     return {name: text for name, text in facts.items() if text}
 
@@ -321,11 +298,3 @@ def won_back(prediction):
     return (
         f"; {pixels} pixels ({pixels * cell_area_m2(prediction) / 1e6:.2f} km²) won back from the cloud flag"
     )
-
-
-def version_of(package):
-    """An installed package's version."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

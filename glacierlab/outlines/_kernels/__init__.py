@@ -1,0 +1,1 @@
+"""NumPy arrays in, NumPy arrays out, compiled: from pixels to arcs, and what is done to arcs."""

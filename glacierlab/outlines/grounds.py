@@ -1,0 +1,190 @@
+"""A glacier complex on square cells: its ice, the heights below, and the way back to its exact outline."""
+
+from functools import lru_cache
+
+import numpy as np
+import shapely
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio import Affine
+from rasterio.enums import Resampling
+from rasterio.features import rasterize
+from rasterio.fill import fillnodata
+from scipy import ndimage
+from tqdm import tqdm
+
+from ..io.align import default_resampling, geobox_of, on_grid, positions, window_below
+from ..io.layers import metric_crs
+from .cutting import divides_of, faces_of, joined, numbers_at
+from .flowsheds import MARGIN, surroundings
+
+MEDIAN = 5  # cells: side of the window that smooths the DEM
+PAD = MARGIN + MEDIAN // 2
+FINEST_M, MOST_CELLS = 10.0, 4e6  # of a grid whose cells nobody has chosen
+
+
+class Ground:
+    """A polygon of a CRS on a grid of another one, in meters, which does not move when the polygon changes.
+
+    In degrees, a polygon on both sides of 180° is taken the other way round, from 0 to 360.
+    """
+
+    def __init__(self, polygon, crs, metric, cell_m=None):
+        self.given, self.crs, self.metric = polygon, crs, metric
+        west, _, east, _ = polygon.bounds
+        self.round_the_world = crs.is_geographic and east - west > 180
+        self.polygon = self.here(polygon)
+        self.middle = np.mean(self.polygon.bounds[::2])
+        self.in_meters = self.to_meters(self.polygon)
+        west, south, east, north = self.in_meters.bounds
+        cell_m = cell_m or max(FINEST_M, np.sqrt((east - west) * (north - south) / MOST_CELLS))
+        self.cell_m = cell_m
+        left, bottom, right, top = (
+            (shift * PAD + np.round(edge / cell_m)) * cell_m
+            for shift, edge in zip((-1, -1, 1, 1), (west, south, east, north), strict=True)
+        )
+        shape = round((top - bottom) / cell_m), round((right - left) / cell_m)
+        self.grid = GeoBox(shape, Affine(cell_m, 0, left, 0, -cell_m, top), metric)
+        self.ice = self.burnt([self.in_meters]) > 0
+
+    def here(self, geometries):
+        """Geometries of the polygon's CRS on its way round the world."""
+        if not self.round_the_world:
+            return geometries
+        return shapely.transform(geometries, lambda at: np.column_stack([at[:, 0] % 360, at[:, 1]]))
+
+    def back(self, polygons):
+        """Polygons as they were given, in two where they cross 180°."""
+        if not self.round_the_world:
+            return polygons
+        east = shapely.intersection(polygons, shapely.box(0, -90, 180, 90))
+        west = shapely.intersection(polygons, shapely.box(180, -90, 360, 90))
+        west = shapely.transform(west, lambda at: at - [360, 0])
+        return np.array([polygons_of(pair) for pair in zip(east, west, strict=True)], dtype=object)
+
+    def to_meters(self, geometries):
+        """Geometries of the polygon's CRS on the grid."""
+        return shapely.transform(geometries, transformer(self.crs, self.metric).transform, interleaved=False)
+
+    def from_meters(self, geometries):
+        """Geometries on the grid in the polygon's CRS."""
+
+        def place(x, y):
+            x, y = transformer(self.metric, self.crs).transform(x, y)
+            return ((x - self.middle + 180) % 360 + self.middle - 180 if self.crs.is_geographic else x), y
+
+        return shapely.transform(geometries, place, interleaved=False)
+
+    def burnt(self, polygons):
+        """Number from 1 of the polygon, in meters, that each cell's middle lies in, the first of several."""
+        rows = [(polygon, number) for number, polygon in enumerate(polygons, 1)][::-1]
+        return rasterize(rows, self.grid.shape, transform=self.grid.affine, dtype="int32")
+
+    def divides(self, numbers, smooth_m):
+        """Lines between the areas nearest to numbers (y, x), in the polygon's CRS; the areas and theirs."""
+        areas, its = divides_of(numbers, self.grid.affine, smooth_m / self.cell_m)
+        left, bottom, right, top = self.grid.boundingbox.bbox
+        cell = self.cell_m
+        lines = shapely.clip_by_rect(
+            shapely.boundary(areas), left + cell, bottom + cell, right - cell, top - cell
+        )
+        return self.from_meters(lines), areas, its
+
+    def cut(self, numbers, smooth_m, smallest):
+        """The polygon in parts by numbers (y, x) of its cells; pieces below a share of it go to a neighbor.
+
+        What lies apart is a part of its own if it is not so small.
+        """
+        if numbers.max() < 2:
+            return [self.given]
+        lines, areas, its = self.divides(numbers, smooth_m)
+        faces = faces_of(self.polygon, lines)
+        its = numbers_at(self.to_meters(shapely.point_on_surface(faces)), areas, its)
+        smallest *= self.polygon.area
+        pieces, its = joined(faces, its, smallest)
+        size = shapely.area(pieces)
+        main = [np.flatnonzero(its == number)[size[its == number].argmax()] for number in np.unique(its)]
+        apart = size >= smallest
+        apart[main] = False
+        its[apart] = its.max() + 1 + np.arange(apart.sum())
+        return self.gathered(pieces, its)[0]
+
+    def gathered(self, pieces, numbers):
+        """Pieces of one number as one polygon, as given: (polygons, their numbers)."""
+        its = np.unique(numbers)
+        return list(self.back(np.array([polygons_of(pieces[numbers == n]) for n in its], dtype=object))), its
+
+    def heights(self, dem, own):
+        """Heights (y, x) float32 [m] of a DEM with this GeoBox, and how many of its pixels the ice has."""
+        rows, columns = np.array(self.grid.shape) / 2
+        y, x = positions(self.grid, own, rows + np.array([0, 1, 0]), columns + np.array([0, 0, 1]))
+        per_cell = abs((x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0]))
+        found = np.full(self.grid.shape, np.float32(np.nan))
+        halves = self.turns(dem)
+        # A mean needs the corners of a cell, and those of one on the seam lie a turn apart.
+        for method in [default_resampling(dem, own, self.grid), Resampling.bilinear][: len(halves)]:
+            for half in halves:
+                below = window_below(own if half is dem else geobox_of(half, "split_glaciers"), self.grid)
+                if below is not None:
+                    values = on_grid(half.isel(y=below[0], x=below[1]).compute(), self.grid, method)
+                    found = np.where(np.isnan(found), values, found)
+        return found, per_cell * self.ice.sum()
+
+    def turns(self, dem):
+        """A DEM; where it is in degrees and 180° matters, its halves, with longitudes from -180 to 180."""
+        corners = np.array(self.grid.extent.boundary.coords[:-1]).T
+        longitude, _ = transformer(self.metric, "EPSG:4326").transform(*corners)
+        if not dem.rio.crs.is_geographic or (np.ptp(longitude) < 180 and abs(dem.x).max() < 180.001):
+            return [dem]
+        halves, x = [], dem.x.values
+        seam = 2 * abs(x[1] - x[0])  # for neighbors on the other side
+        for start, turn in ((-360, 360), (-180, 0), (0, 0), (180, -360)):
+            half = (x >= start - seam) & (x <= start + 180 + seam)
+            if half.sum() > 4:
+                halves.append(dem.isel(x=half).assign_coords(x=x[half] + turn))
+        return halves
+
+
+def in_turn(outlines):
+    """(row, polygon, CRS in meters) of each outline, with a bar if it takes long."""
+    middles = outlines.geometry.representative_point().to_crs("EPSG:4326")
+    rows = zip(outlines.geometry, middles, strict=True)
+    bar = tqdm(rows, desc="divides", total=len(outlines), unit="complex", delay=5)
+    for row, (polygon, middle) in enumerate(bar):
+        yield row, polygon, metric_crs(middle.x, middle.y)
+
+
+def polygons_of(pieces):
+    """A Polygon, or MultiPolygon, of several."""
+    flat = [part for part in shapely.get_parts(np.asarray(pieces, dtype=object)) if not part.is_empty]
+    return flat[0] if len(flat) == 1 else shapely.MultiPolygon(flat)
+
+
+def filled(heights, ice, max_gap):
+    """Heights (y, x) with gaps filled from around, and the share of the surroundings that was missing.
+
+    None where that is more than `max_gap`.
+    """
+    seen = np.isfinite(heights)
+    around = surroundings(ice)
+    missing = 1 - seen[around].mean()
+    if missing > max_gap:
+        return None, missing
+    if missing:
+        heights = fillnodata(np.where(seen, heights, 0), seen.astype("uint8"), max_search_distance=100.0)
+        seen = seen | around
+    if not seen.all():  # beyond the surroundings: for the median's window alone
+        _, (y, x) = ndimage.distance_transform_edt(~seen, return_indices=True)
+        heights = heights[y, x]
+    return heights, missing
+
+
+def smoothed(heights):
+    """Median heights (y, x) of the square around each cell."""
+    return ndimage.median_filter(heights, MEDIAN, mode="nearest")
+
+
+@lru_cache(maxsize=64)
+def transformer(source, target):
+    """From one CRS to another, easting or longitude first."""
+    return Transformer.from_crs(source, target, always_xy=True)
