@@ -356,3 +356,20 @@ def test_rioxarray_dems_of_integers_with_nodata_are_heights(tmp_path):
         with pytest.warns(DataWarning, match="in part"):
             half = attributes(glaciers(disc(x=EAST - 1750)), source).iloc[0]
         assert half.zmin_m > 2000
+
+
+@pytest.mark.parametrize("nodata", [-9999.0, -32768.0, 1e20])
+def test_nodata_that_nobody_declared_is_no_height(nodata):
+    dem = plane()
+    holed = dem.where(dem.x < EAST + 200, nodata)
+    with pytest.warns(DataWarning, match="covers them in part"):
+        table = gl.attributes(glaciers(disc()), holed)
+    seen = gl.attributes(glaciers(disc()), dem)
+    assert seen.zmin_m[0] - 1 < table.zmin_m[0] < table.zmax_m[0] < seen.zmax_m[0] + 1
+    assert table.dem_frac[0] < 0.9
+
+
+def test_outlines_around_a_pole_are_refused():
+    cap = gpd.GeoDataFrame(geometry=[shapely.Point(0, 0).buffer(300_000)], crs="EPSG:3031")
+    with pytest.raises(InventoryError, match=r"go around a pole.*first is row 0"):
+        gl.attributes(cap, plane())

@@ -314,3 +314,9 @@ def test_what_was_measured_of_a_complex_is_not_said_of_its_glaciers():
     assert len(parts) == 2
     assert parts[["pixels", "debris_frac", "zmin_m"]].isna().all(axis=None)
     assert set(parts.src_date) == {"2020"}
+
+
+def test_a_complex_too_wide_for_its_cells_is_refused():
+    far = shapely.MultiPolygon([BAND, shapely.affinity.translate(BAND, 300_000, 300_000)])
+    with pytest.raises(InventoryError, match=r"spans 303 x 301 km.*explode\(\) them first"):
+        gl.split_glaciers(outlines_of(far), dem_of(two_funnels))

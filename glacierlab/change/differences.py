@@ -88,6 +88,9 @@ def area_change(first, second=None, *, years="dates", by=None, between=None, mis
     Per cents take the first area for exact, as Chen et al. 2022 do: if both areas err independently, the
     errors of per cents are too large for a loss and too small for a gain.
 
+    A glacier that vanished has the error of its first area alone: where maps leave out what is smaller than
+    some limit, it may still be there below it.
+
     Errors that no column calls "95 %" are taken for bounds, and 95 % intervals without parts for independent
     from date to date: both make the error of a difference too large rather than too small (assumptions).
 

@@ -18,7 +18,6 @@ class Finding:
     severity: str  # "error" or "warning"
     advice: str
     units: str = ""
-    limits: tuple[str, ...] = ()  # arguments of `qa` that decide
 
 
 class Flaw(NamedTuple):

@@ -13,6 +13,7 @@ from rasterio.fill import fillnodata
 from scipy import ndimage
 from tqdm import tqdm
 
+from ..errors import InventoryError
 from ..io.align import default_resampling, geobox_of, on_grid, positions, window_below
 from ..io.layers import metric_crs
 from .cutting import divides_of, faces_of, joined, numbers_at
@@ -20,7 +21,8 @@ from .flowsheds import MARGIN, surroundings
 
 MEDIAN = 5  # cells: side of the window that smooths the DEM
 PAD = MARGIN + MEDIAN // 2
-FINEST_M, MOST_CELLS = 10.0, 4e6  # of a grid whose cells nobody has chosen
+FINEST_M, FEW_CELLS = 10.0, 4e6  # of a grid whose cells nobody has chosen
+MOST_CELLS = 3e7  # of any; a cell takes about a hundred bytes
 
 
 class Ground:
@@ -37,13 +39,19 @@ class Ground:
         self.middle = np.mean(self.polygon.bounds[::2])
         self.in_meters = self.to_meters(self.polygon)
         west, south, east, north = self.in_meters.bounds
-        cell_m = cell_m or max(FINEST_M, np.sqrt((east - west) * (north - south) / MOST_CELLS))
+        cell_m = cell_m or max(FINEST_M, np.sqrt((east - west) * (north - south) / FEW_CELLS))
         self.cell_m = cell_m
         left, bottom, right, top = (
             (shift * PAD + np.round(edge / cell_m)) * cell_m
             for shift, edge in zip((-1, -1, 1, 1), (west, south, east, north), strict=True)
         )
         shape = round((top - bottom) / cell_m), round((right - left) / cell_m)
+        if shape[0] * shape[1] > MOST_CELLS:
+            raise InventoryError(
+                f"A complex spans {(east - west) / 1000:.0f} x {(north - south) / 1000:.0f} km, too much for "
+                f"cells of {cell_m:g} m: where its parts lie apart, outlines.explode() them first; else give "
+                "a larger cell_m."
+            )
         self.grid = GeoBox(shape, Affine(cell_m, 0, left, 0, -cell_m, top), metric)
         self.ice = self.burnt([self.in_meters]) > 0
 

@@ -22,6 +22,8 @@ from ..io.radiometry import apply_decode
 
 MAX_SPACING_M = 100.0
 RIM_M = 130.0  # around the outline: half the window that center lines smooth over
+LOWEST_M, HIGHEST_M = -500.0, 9000.0  # of land: what lies beyond is no height (an assumption)
+MOST_CELLS = 1e8  # of one glacier's grid
 NAMES = ("rgi_id", "glac_name", "glims_id")  # by which a message calls a glacier
 
 
@@ -67,6 +69,15 @@ def located(outlines):
         Outlines lie nowhere on earth, or have no area.
     """
     degrees = whole(outlines.geometry.to_crs("EPSG:4326"))
+    bounds = degrees.bounds
+    off = ~(bounds[["miny", "maxy"]].abs().max(axis=1) <= 90).to_numpy()
+    wide = (bounds.maxx - bounds.minx > 180).to_numpy() & ~off
+    if wide.any():
+        first = name_of(outlines, int(wide.argmax()))
+        raise InventoryError(
+            f"{wide.sum()} of {len(outlines)} outlines go around a pole, or halfway round the earth, where "
+            f"longitudes tell no inside: measure them in parts. The first is {first}."
+        )
     if (invalid := ~degrees.is_valid).any():
         names = [name_of(outlines, place) for place in np.flatnonzero(invalid)]
         tell("their rings are invalid; measured as repaired, see what outlines.qa says", names)
@@ -74,7 +85,6 @@ def located(outlines):
         degrees = degrees.copy()
         degrees.iloc[np.flatnonzero(invalid)] = [polygonal(geometry) for geometry in fixed]
     inside = shapely.point_on_surface(degrees.values)
-    off = ~(np.abs(degrees.bounds[["miny", "maxy"]]).max(axis=1) <= 90).to_numpy()
     for wrong, what in (
         (shapely.is_empty(inside), "have no area: leave them out"),
         (off, "lie at no latitude: their coordinates are not what their CRS says (see outlines.qa)"),
@@ -108,7 +118,10 @@ def polygonal(geometry):
 
 
 def require_dem(dem):
-    """Elevations as a DataArray (y, x), lazy if they are a path; GridError where they are none in meters."""
+    """Elevations as a DataArray (y, x), lazy if they are a path; GridError where they are none in meters.
+
+    Numbers below -500 m or above 9000 m are NaN: nodata that nobody declared.
+    """
     if isinstance(dem, str | PathLike):
         dem = open_layer(dem, "elevation", None)
     if not isinstance(dem, xr.DataArray):
@@ -118,7 +131,8 @@ def require_dem(dem):
     require_crs(dem, "A DEM")
     if dem.attrs.get("units", "m") not in METERS:
         raise GridError(f"The DEM's heights are in {dem.attrs['units']!r}, not in 'm': convert them.")
-    return require_layer(dem)
+    dem = require_layer(dem)
+    return dem.where((dem >= LOWEST_M) & (dem <= HIGHEST_M))
 
 
 def surfaces(outlines, dem, doing, min_cover=0.0):
@@ -183,6 +197,11 @@ def surface_of(outline, crs, area_km2, values, own):
     west, south, east, north = outline.bounds
     left, top = int(np.floor(west / dx)) - rim, int(np.ceil(north / dx)) + rim
     shape = (top - int(np.floor(south / dx)) + rim, int(np.ceil(east / dx)) + rim - left)
+    if shape[0] * shape[1] > MOST_CELLS:
+        raise InventoryError(
+            f"An outline spans {(east - west) / 1000:.0f} x {(north - south) / 1000:.0f} km, too much to be "
+            "measured at once: where its parts lie apart, outlines.explode() them first."
+        )
     grid = rasterio.Affine(dx, 0.0, left * dx, 0.0, -dx, top * dx)
     heights = heights_on(GeoBox(shape, grid, crs), values, own)
     inside = cells(outline, grid, shape)
