@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InventoryError, require_outlines, warn
+from ..io.dates import span
 from ..tables import lookup
 from .matching import ID_COLUMNS, shared_column, some
 
@@ -16,8 +17,6 @@ PARTS = ["area_sd_independent_km2", "area_sd_correlated_km2"]  # of a calibrated
 TOTAL = "total"  # the glacier of a row that sums all others
 MISSING = {"vanished": True, "unmapped": False}  # whether a glacier that a table lacks counts, with area 0
 DATES = ("date", "src_date")
-WINDOW = re.compile(r"(\d{4})-(\d{4})")
-DAY = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ].*)?)?)?")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ][^/]*")
 
 
@@ -187,16 +186,8 @@ def days_of(text):
     (datetime.date(2009, 8, 30), datetime.date(2010, 9, 2))
     """
     try:
-        if "/" in text:
-            first, last = (days_of(end.strip()) for end in text.split("/"))
-            first, last = first[0], last[1]
-        elif found := WINDOW.fullmatch(text):
-            first, last = date(int(found[1]), 1, 1), date(int(found[2]), 12, 31)
-        else:
-            year, month, day = (part and int(part) for part in DAY.fullmatch(text).groups())
-            first = date(year, month or 1, day or 1)
-            last = first if day else date(year, month or 12, calendar.monthrange(year, month or 12)[1])
-    except (ValueError, AttributeError) as error:
+        first, last = (date.fromisoformat(day[:10]) for day in span(text))
+    except (ValueError, TypeError) as error:
         raise InventoryError(
             f"{text!r} is no date: write '2005-08-12', '2005', a range '2005-08-12/2006-09-01' or a window "
             "'1986-1988'."

@@ -74,7 +74,7 @@ def span(value):
         return None
     if found := RANGE.fullmatch(text):
         return span(found[1])[0], span(found[2])[1]
-    if "/" in text and len(text) > 10 and not BACKWARD.fullmatch(text):
+    if "/" in text and not PARTS.fullmatch(text) and not BACKWARD.fullmatch(text):
         first, last = map(span, text.partition("/")[::2])
         if not (first and last):
             raise ValueError(f"{text!r} lacks an end")

@@ -4,10 +4,10 @@ import re
 
 import pandas as pd
 
+from ..io.dates import span
 from .findings import Flaw, text_of
 
 WINDOW = re.compile(r"(\d{4})\s*[-–]\s*(\d{4})")  # 1986-1988
-MOMENT = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ].*)?)?)?")
 
 
 def ends(value):
@@ -20,26 +20,21 @@ def ends(value):
     """
     if not (text := text_of(value).strip()):
         return None
-    if hasattr(value, "year") and hasattr(value, "day"):  # datetime, date, Timestamp
-        text = f"{value.year:04d}-{value.month:02d}-{value.day:02d}"
+    if hasattr(value, "isoformat"):
+        text = value.isoformat()
     elif isinstance(value, float) and value.is_integer():
         text = str(int(value))  # years beside missing ones
     if window := WINDOW.fullmatch(text):
-        return moment(window[1]), moment(window[2])
+        return moments(window[1]), moments(window[2])
     first, _, last = text.partition("/")
-    return moment(first), moment(last or first)
+    return moments(first), moments(last or first)
 
 
-def moment(text):
+def moments(text):
     """First and last day of a year, month or day."""
-    found = MOMENT.fullmatch(text.strip())
-    if not found:
+    if (found := span(text)) is None:
         raise ValueError(f"{text!r} is no date")
-    year, month, day = found.groups()
-    first = pd.Timestamp(int(year), int(month or 1), int(day or 1))
-    if day:
-        return first, first
-    return first, first + (pd.offsets.MonthEnd(0) if month else pd.offsets.YearEnd(0))
+    return tuple(pd.Timestamp(day[:10]) for day in found)
 
 
 def date_flaws(values, today):
