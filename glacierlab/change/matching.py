@@ -1,8 +1,9 @@
 """Which column says that two rows of two tables are one glacier."""
 
 from ..errors import InventoryError
+from ..io import schemas
 
-ID_COLUMNS = ("rgi_id", "glims_id", "glac_id", "glacier_id", "local_id", "glac_name", "glacier")
+ID_COLUMNS = (*schemas.ID_COLUMNS, "glacier")
 
 
 def id_column(tables, by=None):

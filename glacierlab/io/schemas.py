@@ -11,6 +11,7 @@ from .dates import iso_dates
 from .layers import geodesic_area_km2, utm_zone
 from .shapes import in_degrees, inside_points
 
+ID_COLUMNS = ("rgi_id", "glims_id", "glac_id", "glacier_id", "local_id", "glac_name")  # the surest first
 OURS = {**RGI7, **EXTRA_COLUMNS}
 MISSING = {  # numbers that stand for a missing one: an assumption where a file does not say
     **dict.fromkeys(("zmin_m", "zmax_m", "zmed_m", "zmean_m"), (-999, -9999, -99999)),

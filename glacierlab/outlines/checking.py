@@ -3,6 +3,7 @@
 import pandas as pd
 
 from ..errors import InventoryError
+from ..io.schemas import ID_COLUMNS
 from ..tables import lookup
 from .findings import as_table, in_order, text_of
 
@@ -20,7 +21,6 @@ LIMITS = {
     "rounding_km2": 0.01,
     "max_ratio": 3.0,
 }
-IDS = ("rgi_id", "glims_id", "glac_id", "glacier_id", "local_id", "glac_name")
 PARTS = ("glacier", "subarea", "region")  # whose areas a series holds
 
 
@@ -98,7 +98,7 @@ def qa(table, *, dem=None, repair=False, by=None, **limits):
         from .flaws import inventory_flaws as look
         from .repairing import repaired as mend
 
-        ids = id_column(table, by, IDS)
+        ids = id_column(table, by, ID_COLUMNS)
         found = look(table, ids, dem, limits)
     else:
         from .adding_up import series_flaws as look
@@ -138,7 +138,7 @@ def id_column(table, by, known):
 
 def require_series(table, by):
     """The column of parts of a series; InventoryError where it is none."""
-    parts = id_column(table, by, PARTS + IDS) or next((n for n in PARTS if n in table.columns), None)
+    parts = id_column(table, by, PARTS + ID_COLUMNS) or next((n for n in PARTS if n in table.columns), None)
     if parts is None or not {"date", "window"} & set(table.columns) or "area_km2" not in table.columns:
         raise InventoryError(
             "qa needs outlines, or a series with glacier, date or window, and area_km2; this table has "

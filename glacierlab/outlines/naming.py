@@ -5,11 +5,12 @@ import pandas as pd
 import shapely
 
 from ..io.layers import geodesic_area_km2
+from ..io.schemas import ID_COLUMNS
 from ..io.shapes import inside_points
 from .surfaces import whole
 
-IDS = ("rgi_id", "glims_id", "glac_id", "glacier_id", "local_id")
-NAMES = ("glac_name",)  # an older glacier's, too; but both halves of a complex may bear its name
+NAMES = ("glac_name",)  # both halves of a complex may bear its name
+IDS = tuple(name for name in ID_COLUMNS if name not in NAMES)
 MEASURED = (  # of the whole complex: unknown of its parts
     "pixels", "area_unc_km2", "area_unc_kind", "area_sd_independent_km2", "area_sd_correlated_km2",
     "dem_frac", "debris_km2", "debris_frac", "mean_prob", "zmin_m", "zmax_m", "zmed_m", "zmean_m",

@@ -9,10 +9,11 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import GridError, InventoryError, UnknownNameError, require_outlines, warn
 from ..io.layers import WGS84, geodesic_area_km2, metric_crs, require_crs
+from ..io.schemas import ID_COLUMNS
 from ..io.shapes import in_degrees, inside_points
 from ..scores import GLACIER_PARTS, codes_of
 from ..tables import NOT_OBSERVED
-from .checking import IDS, id_column
+from .checking import id_column
 from .within import at_hand, in_crs_of, opened, share_within, values_within
 
 LAKE, DEBRIS = "glacial_lake", "debris_covered_ice"
@@ -90,7 +91,7 @@ def lakes_of(outlines, glaciers, dem, contact_m, by):
         glaciers = glaciers[glaciers["class"].isin([*GLACIER_PARTS, "glacier"])]
     inside, area = inside_points(found.geometry), geodesic_area_km2(found.geometry)
     found = found.assign(area_km2=area, cenlon=inside[:, 0], cenlat=inside[:, 1])
-    ids = id_column(glaciers, by, IDS)
+    ids = id_column(glaciers, by, ID_COLUMNS)
     names = (glaciers[ids] if ids else glaciers.index).to_numpy()
     distance, nearest = nearest_ice(found, glaciers)
     found["ice_m"] = distance
@@ -224,7 +225,7 @@ def debris(glaciers, class_map, *, by=None):
 
 def named(table, by):
     """Ids of a table's rows; InventoryError where they repeat."""
-    ids = id_column(table, by, IDS)
+    ids = id_column(table, by, ID_COLUMNS)
     names = (table[ids] if ids else table.index).to_numpy()
     if twice := pd.Series(names)[pd.Series(names).duplicated()].unique().tolist():
         raise InventoryError(
