@@ -60,7 +60,7 @@ def elevation_change(first, second, dem, *, band_m=50.0, by=None):
     (`outlines.attributes` has its rule), by the share of each cell that they cover, to a 25th.
     """
     if not band_m > 0:
-        raise GlacierlabError(f"band_m={band_m} is no height: give metres above 0.")
+        raise GlacierlabError(f"band_m={band_m} is no height: give meters above 0.")
     column = id_column([first, second], by)
     shapes, crs = on_equal_areas([first, second], "elevation_change")
     if not len(first) + len(second):

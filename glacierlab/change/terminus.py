@@ -77,7 +77,7 @@ def terminus_change(inventories, *, lines=None, boxes=None, width_m=None, headin
     if lines is None and width_m is None:
         raise GlacierlabError("terminus_change needs lines=, or width_m= for the box method, or both.")
     if not heading_m > 0:
-        raise GlacierlabError(f"heading_m={heading_m} is no length: give metres above 0.")
+        raise GlacierlabError(f"heading_m={heading_m} is no length: give meters above 0.")
     labels, middles, tables = dated(inventories, "terminus_change")
     for table in tables:
         require_outlines(table, "terminus_change")
