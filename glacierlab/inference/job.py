@@ -18,6 +18,7 @@ from ..io.bands import one_line
 from ..io.files import open_tags, own_attrs
 from ..io.maps import open_map
 from ..io.write import FAILURES, locked, require_folder, whole_file, write_raster, write_text
+from .cluster import cluster
 
 MANIFEST, ARRAYS = "manifest.json", "map.zarr"  # in the working folder
 JOB = "glacierlab_job"  # attribute of a finished map: what it was made of
@@ -157,7 +158,7 @@ def about_job(template, image, grid, models, manner):
     rows, columns = (np.linspace(0, max(side - WINDOW, 0), LOOKS).astype(int) for side in image.shape[1:])
     corners = [*zip(rows, columns, strict=True), *zip(rows, columns[::-1], strict=True)]  # on both diagonals
     for y, x in corners:  # one after the other: each may be made of a whole chunk
-        digest.update(np.ascontiguousarray(image[:, y : y + WINDOW, x : x + WINDOW]))
+        digest.update(np.ascontiguousarray(in_memory(image[:, y : y + WINDOW, x : x + WINDOW])))
     digest.update(template.rio.crs.to_wkt().encode())
     for name in ("y", "x"):
         digest.update(np.ascontiguousarray(template[name].values))
@@ -168,6 +169,17 @@ def about_job(template, image, grid, models, manner):
         "model": models.key, "block": grid.block, "seed": manner.seed, "dropout": manner.dropout,
         "batch_size": manner.batch_size, "precision": manner.precision,
     }  # fmt: skip
+
+
+def in_memory(window):
+    """A window of an image, computed if it is lazy.
+
+    A cluster gets its tasks as they are: dask names fused ones by what they end in, and those of a window end
+    like others of the same image that the cluster may still hold, where it fails (dask's issue 9888).
+    """
+    if isinstance(window, np.ndarray):
+        return window
+    return window.compute(optimize_graph=cluster() is None)
 
 
 def digest_of(image):
