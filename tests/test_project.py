@@ -93,7 +93,7 @@ def test_version_is_in_one_place():
 # ---- imports
 
 ORDER = [
-    "errors", "tables", "scores", "io", "features", "quality", "series", "synthetic", "samples",
+    "lazy", "errors", "tables", "scores", "io", "features", "quality", "series", "synthetic", "samples",
     "models", "train", "inference", "judge", "outlines", "change", "mapping",
     "viz", "report", "batch", "apps", "demo", "accessors", "teach", "cli", "__main__",
 ]  # fmt: skip

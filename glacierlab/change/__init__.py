@@ -1,6 +1,6 @@
 """Change: area and its error, differences, series and trends, glaciers followed through time."""
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "AreaError": "calibrated",
@@ -19,14 +19,4 @@ _WHERE = {
     "trend": "trends",
 }  # public name → module, loaded when it is used
 
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)

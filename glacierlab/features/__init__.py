@@ -1,6 +1,6 @@
 """Layers of a scene: ratios, indices, thresholds, transforms, textures, terrain, radar, stacks."""
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "PCA": "transforms",
@@ -13,10 +13,4 @@ _WHERE = {
     "terrain": "dem",
 }  # public name → module, loaded when it is used
 
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)

@@ -4,7 +4,7 @@ Everything is counted first: a pass of the model over a `PatchSet`, or its maps 
 confusion matrix a patch or window, and every score, interval and difference is a function of those.
 """
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "Comparison": "comparison",
@@ -28,14 +28,4 @@ _WHERE = {
     "whole_scenes": "scenes",
 }  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
 
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)

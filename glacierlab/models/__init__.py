@@ -4,7 +4,7 @@
 (N, in_channels, H, W), for any H and W.
 """
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "Card": "card",
@@ -16,14 +16,4 @@ _WHERE = {
     "save_model": "file",
 }  # public name → module, loaded when it is used, for torch takes a second
 
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)

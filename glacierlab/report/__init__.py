@@ -1,6 +1,6 @@
 """Folders of results, and the pages that tell them: of a map, and of change between dates."""
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "FILES": "mapped",
@@ -13,14 +13,4 @@ _WHERE = {
     "write_report": "mapped",
 }  # name → module, loaded when it is used
 
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)

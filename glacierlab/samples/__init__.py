@@ -8,7 +8,7 @@ ids in the patch), `region`, `label` (id of the label, which may serve other dat
 patch that this one is an augmented or doubled twin of).
 """
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "Augmentation": "augment",
@@ -25,10 +25,4 @@ _WHERE = {
     "swiss_snow": "real",
 }  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
 
-__all__ = list(_WHERE)
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)

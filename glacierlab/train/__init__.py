@@ -1,6 +1,6 @@
 """Training: losses, presets of the papers, `fit` with its resume, and config files."""
 
-from importlib import import_module
+from ..lazy import lazily
 
 _WHERE = {
     "DeepSupervision": "losses",
@@ -14,14 +14,4 @@ _WHERE = {
     "train_from": "config",
 }  # public name → module, loaded when it is used; no module bears the name of a function, which it would hide
 
-__all__ = list(_WHERE)
-
-
-def __dir__():
-    return [*globals(), *__all__]
-
-
-def __getattr__(name):
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+__getattr__, __dir__, __all__ = lazily(__name__, _WHERE)
