@@ -64,6 +64,7 @@ def written(template, blocks, grid, about, describe, path, progress):
             require_same(path, about)
             shutil.rmtree(unfinished, ignore_errors=True)
             return opened(path)
+        first = None
         try:
             first = begin(unfinished, template, grid, about)
             group = zarr.open_group(unfinished / ARRAYS, mode="r+")
@@ -73,14 +74,22 @@ def written(template, blocks, grid, about, describe, path, progress):
                 found = readable(blocks(first), path)
                 fill(store, template, found, grid, describe, path.stem, progress, first, done)
             finish(unfinished, path, template, about)
-        except WriteError:
-            raise
-        except FAILURES as error:
+        except (*FAILURES, WriteError) as error:
+            if first is not None:  # a folder that is gone fails in many ways: it is looked for first
+                require_kept(unfinished, error)
+            if isinstance(error, WriteError):
+                raise
             reason = getattr(error, "strerror", None) or one_line(error)
             raise WriteError(
                 f"{path} cannot be written ({reason}). The same call goes on from there."
             ) from error
     return opened(path)
+
+
+def require_kept(folder, cause=None):
+    """WriteError where the working folder is gone."""
+    if not (folder / MANIFEST).exists():
+        raise WriteError(f"{folder} was removed while the map was being made: start it again.") from cause
 
 
 def readable(blocks, path):
@@ -129,8 +138,7 @@ def rows_noted(folder, about, grid, first):
 
     def done(i, j):
         nonlocal whole
-        if not (folder / MANIFEST).exists():
-            raise WriteError(f"{folder} was removed while the map was being made: start it again.")
+        require_kept(folder)
         left[i] -= 1
         if not left[whole]:
             while whole < len(left) and not left[whole]:
