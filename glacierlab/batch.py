@@ -18,6 +18,8 @@ from .io.finding import digest_of, scene_name, scenes_below, stamp
 from .io.maps import open_map
 from .io.write import locked, require_folder, write_raster, write_text
 from .mapping import areas_by_class, map_by_model, map_glaciers, open_to_map, predicting
+from .outlines.curving import require_smoothing
+from .outlines.surfaces import require_dem
 from .report import FILES, version_of, write_folder
 
 SUMMARY = "summary.csv"
@@ -29,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 def map_scenes(
-    scenes, folder, *, model=None, reference=None, opening=None, say=None, progress=True, **how
+    scenes, folder, *, model=None, reference=None, dem=None, smooth=None, opening=None, say=None,
+    progress=True, **how,
 ):  # fmt: skip
     """Map scenes one after the other, each into a folder of its own; one that fails does not stop the rest.
 
@@ -47,6 +50,8 @@ def map_scenes(
         As `map_by_model` takes it; without one a threshold maps.
     reference : Reference, optional
         Every map is held against it.
+    dem, smooth : optional
+        Of `mapping.outline`: with a DEM that covers the scenes, every map's outlines are an inventory.
     opening : dict, optional
         Arguments of `open_scene`.
     say : function of str, optional
@@ -66,18 +71,19 @@ def map_scenes(
     ------
     SceneError
         There is no scene.
-    GlacierlabError, ModelFileError
-        The model cannot be used at all.
+    GlacierlabError, GridError, ModelFileError
+        The model or the DEM cannot be used at all.
     WriteError
         The folder or its summary cannot be written.
     """
     scenes, folder, opening = named(scenes, folder), Path(folder), opening or {}
     key = predicting(model)[1].key if model is not None else None
+    drawn = drawing(dem, smooth)
     require_folder(folder)
     known, asked, rows = rows_of(folder / SUMMARY), {}, {}
     for name, source in scenes.items():  # first what is there: the summary never mixes two settings
         try:
-            asked[name] = settings_of(name, source, opening, key, reference, how, but_not=folder)
+            asked[name] = settings_of(name, source, opening, key, reference, how | drawn, but_not=folder)
             if found := finished(folder / name, asked[name], how):
                 rows[name] = told_row(name, OK, **found, seconds=known.get(name, {}).get("seconds"))
         except Exception as error:  # as below; told when it is this one's turn
@@ -90,7 +96,7 @@ def map_scenes(
                 raise settings
             if name not in kept:
                 call = dict(model=model, reference=reference, settings=settings, progress=progress)
-                map_scene(source, folder / name, opening=opening, **call, **how)
+                map_scene(source, folder / name, opening=opening, **call, dem=dem, smooth=smooth, **how)
                 took = round(time.perf_counter() - start, 1)
                 rows[name] = told_row(name, OK, **row_of(folder / name), seconds=took)
         except Exception as error:  # whatever it is, the other scenes are still mapped
@@ -104,8 +110,8 @@ def map_scenes(
 
 
 def map_scene(
-    source, folder, *, model=None, reference=None, opening=None, settings=None, say=None, progress=True,
-    **how,
+    source, folder, *, model=None, reference=None, dem=None, smooth=None, opening=None, settings=None,
+    say=None, progress=True, **how,
 ):  # fmt: skip
     """Map one scene by a threshold or a model and write its folder; a killed run by a model goes on.
 
@@ -118,7 +124,7 @@ def map_scene(
         Kept with the class map; by default what was asked here.
     say : function of str, optional
         Told of each step.
-    model, reference, opening, progress, **how
+    model, reference, dem, smooth, opening, progress, **how
         As in `map_scenes`.
 
     Returns
@@ -136,7 +142,8 @@ def map_scene(
         raise WriteError(f"The map's files would replace the scene {source}: choose another folder.")
     if settings is None:
         key = predicting(model)[1].key if model is not None else None
-        settings = settings_of(folder.name, source, opening, key, reference, how, but_not=folder)
+        asked = how | drawing(dem, smooth)
+        settings = settings_of(folder.name, source, opening, key, reference, asked, but_not=folder)
     say = say or (lambda text: None)
     with alone(folder):
         working = working_folder(folder, settings)
@@ -151,7 +158,7 @@ def map_scene(
             prediction = map_by_model(scene, model, out=out, progress=progress, **how)
         prediction["class_map"].attrs["settings"] = settings
         say(f"mapped by {prediction.attrs.get('layer') or 'model ' + prediction.attrs['model']}")
-        outlines = write_folder(folder, scene, prediction, reference=reference)
+        outlines = write_folder(folder, scene, prediction, reference=reference, dem=dem, smooth=smooth)
         shutil.rmtree(working, ignore_errors=True)
     say(f"wrote {folder}")
     return outlines
@@ -234,6 +241,15 @@ def named(scenes, folder):
 
 
 # ---- what is there already ----
+
+
+def drawing(dem, smooth):
+    """What tells how outlines are drawn, among the settings; GlacierlabError where they cannot be."""
+    if smooth is not None:
+        require_smoothing(smooth)
+    if dem is not None:
+        require_dem(dem)
+    return {"dem": stamp(dem, None) if isinstance(dem, str | Path) else dem, "smooth": smooth}
 
 
 def settings_of(name, source, opening, key, reference, how, but_not=None):

@@ -98,6 +98,42 @@ def require_outlines(outlines, needed_by):
             f"{needed_by} needs polygons, and {len(wrong)} of {len(outlines)} outlines are none, the first "
             f"in row {wrong[0]!r}: {found}. Leave them out, or see what outlines.qa says."
         )
+    west, south, east, north = outlines.total_bounds
+    farthest = max(abs(west), abs(east)), max(abs(south), abs(north))
+    name, wrong = misread(*farthest, outlines.crs)
+    if wrong:
+        raise InventoryError(
+            f"{needed_by} got coordinates to {max(farthest):g} in {outlines.crs.name}: {MISREAD[name]}."
+        )
+
+
+MISREAD = {  # as outlines.qa advises, in tables/findings.toml
+    "degrees_as_meters": "the coordinates look like degrees in a projected CRS: "
+    "outlines.set_crs('EPSG:4326', allow_override=True)",
+    "meters_as_degrees": "these are no longitudes and latitudes: set the projected CRS with "
+    "allow_override=True, or swap the axes",
+}
+
+
+def misread(x, y, crs):
+    """What outlines.qa calls coordinates of another CRS, and whether the largest |x| and |y| are so."""
+    if crs.is_geographic:
+        return "meters_as_degrees", (x > 360) | (y > 90)
+    meters = (crs.axis_info[0].unit_conversion_factor or 1) < 10  # a unit of kilometers is another matter
+    return "degrees_as_meters", meters & (x <= 180) & (y <= 180)
+
+
+def require_valid(outlines, needed_by, what="outlines"):
+    """InventoryError where a ring crosses itself: its area is not what it looks like."""
+    valid = outlines.is_valid.to_numpy()
+    if not valid.all():
+        first = int(valid.argmin())
+        reason = outlines.geometry.iloc[[first]].is_valid_reason().iloc[0]
+        raise InventoryError(
+            f"{needed_by}: {(~valid).sum()} of {len(outlines)} {what} are invalid, the first in row "
+            f"{outlines.index.tolist()[first]!r}: {reason}. open_inventory repairs those of a file, "
+            "outlines.qa(…, repair=True) those in memory."
+        )
 
 
 def require_same_grid(first, second, names=("first", "second")):

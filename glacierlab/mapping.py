@@ -15,6 +15,7 @@ from .features.threshold import threshold
 from .io.layers import pixel_size_m, transform_of
 from .io.scene import open_scene, require_data
 from .outlines import attributes, clean, split_glaciers, vectorize
+from .outlines.attributing import unmeasured
 from .outlines.polygons import class_names
 from .quality import valid_mask
 from .scores import GLACIER_PARTS
@@ -259,7 +260,8 @@ def outline(prediction, dem=None, *, divides=None, classes=None, min_area_km2=0.
         has the columns of RGI 7.0, `mean_prob` (of glacier, where the map has probabilities), `area_unc_km2`
         with `area_unc_kind` (a bound: half a pixel to both sides, see `area_uncertainty`), `complex_id` (the
         same where one outline was divided), and what it was made of: `scene_ids`, `model`, `version`; but no
-        `pixels`. `debris_frac` and `mean_prob` are NaN for classes that are no glaciers.
+        `pixels`. Of classes that are no glaciers, such as lakes, `debris_frac`, `mean_prob` and all that a
+        DEM tells are missing.
 
     Raises
     ------
@@ -281,7 +283,7 @@ def outline(prediction, dem=None, *, divides=None, classes=None, min_area_km2=0.
         outlines.insert(outlines.columns.get_loc("geometry"), "debris_frac", column)
     if divides is None and dem is None:
         return outlines
-    if "probability" in prediction:
+    if "probability" in prediction and ice.any():
         grid, values = glacier_probability(prediction)
         outlines["mean_prob"] = np.where(ice, mean_within(outlines, grid.copy(data=values)), np.nan)
     outlines = area_uncertainty(outlines, pixel_m=pixel_m).assign(
@@ -289,7 +291,9 @@ def outline(prediction, dem=None, *, divides=None, classes=None, min_area_km2=0.
         model=prediction.attrs.get("model", ""),
         version=version(__package__),
     )
-    return outlines if dem is None else attributes(outlines, dem)
+    if dem is None:
+        return outlines
+    return pd.concat([attributes(outlines[ice], dem), unmeasured(outlines[~ice])]).loc[outlines.index]
 
 
 def pixel_side_m(codes, outlines):

@@ -2,6 +2,7 @@
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rioxarray  # noqa: F401  registers .rio
 import shapely
@@ -206,6 +207,25 @@ def test_an_empty_side_is_all_missed():
     assert found.matches.status.tolist() == ["missed"]
     assert found.total.iou == 0
     assert len(agreement(table(), table()).matches) == 0
+
+
+def test_two_dates_go_by_their_names():
+    ours, other = table(SQUARE, (1500, 200, 1800, 260)), table((400, 300, 1500, 1200))
+    plain, dated = agreement(ours, other), agreement(ours, other, names=("July 1998", 2009))
+    assert dated.map.mapped_by.tolist() == [
+        {"both": "both", "ours": "July 1998", "other": "2009"}[side] for side in plain.map.mapped_by
+    ]
+    pd.testing.assert_series_equal(plain.total, dated.total)
+    pd.testing.assert_frame_equal(plain.matches, dated.matches)
+    raster, like = dated.on_grid(grid(50, 70)), plain.on_grid(grid(50, 70))
+    np.testing.assert_array_equal(raster, like)
+    assert raster.attrs["flag_meanings"] == "neither both July_1998 2009"
+
+
+@pytest.mark.parametrize("names", ["ab", ("a", "a"), ("both", "b"), ("a", "b", "c"), (1998,)])
+def test_names_are_two(names):
+    with pytest.raises(GlacierlabError, match="give two names"):
+        agreement(table(SQUARE), table(SQUARE), names=names)
 
 
 def test_bad_input_is_told():

@@ -11,11 +11,12 @@ from hypothesis.extra.numpy import arrays
 from pyproj import Geod
 
 import glacierlab as gl
-from glacierlab.errors import GlacierlabError, InventoryError, UnknownNameError
+from glacierlab.errors import DataWarning, GlacierlabError, InventoryError, UnknownNameError
 
 WEST, SOUTH = 600_000, 5_200_000
 SQUARE = shapely.box(WEST, SOUTH, WEST + 1000, SOUTH + 1000)
 BESIDE = shapely.box(WEST + 1000, SOUTH, WEST + 2000, SOUTH + 1000)
+BOW = shapely.Polygon([(WEST, SOUTH), (WEST + 900, SOUTH + 900), (WEST + 900, SOUTH), (WEST, SOUTH + 900)])
 HOLED = SQUARE.difference(shapely.box(WEST + 400, SOUTH + 400, WEST + 600, SOUTH + 600))
 BORDERS = ["buffer", "symmetric_buffer", "perimeter", "pixel_count"]
 
@@ -142,6 +143,58 @@ def test_a_lake_does_not_join_glaciers_and_debris_does():
         assert found.area_unc_km2.sum() == pytest.approx(expected)
 
 
+# ---- several dates, and what is told twice ----
+
+
+def of_two_dates():
+    """Two neighbors at two dates, of which the second retreats: each touches both outlines of the other."""
+    shorter = shapely.box(WEST + 1000, SOUTH, WEST + 1600, SOUTH + 1000)
+    shapes = SQUARE, BESIDE, SQUARE, shorter
+    return table(*shapes, rgi_id=["a", "b"] * 2, src_date=["1990-08-01"] * 2 + ["2007-08-01"] * 2)
+
+
+def date_by_date(outlines, measure):
+    return pd.concat([measure(own) for _, own in outlines.groupby("src_date")]).sort_index()
+
+
+@pytest.mark.parametrize("method", BORDERS)
+def test_a_table_of_several_dates_is_measured_date_by_date(method):
+    outlines = of_two_dates()
+    found = gl.area_uncertainty(outlines, method, pixel_m=30)
+    expected = date_by_date(outlines, lambda own: gl.area_uncertainty(own, method, pixel_m=30))
+    pd.testing.assert_series_equal(found.area_unc_km2, expected.area_unc_km2)
+    assert (found.area_unc_km2 > 0.01).all()
+
+
+def test_five_glaciers_of_svalbard_at_three_dates(data):
+    path, names = data / "svalbard_outlines/svalbard.gpkg", {"glac_name": "name", "src_date": "year"}
+    outlines = gl.open_inventory(path, columns=names)
+    found = gl.area_uncertainty(outlines, pixel_m=30).area_unc_km2
+    expected = date_by_date(outlines, lambda own: gl.area_uncertainty(own, pixel_m=30)).area_unc_km2
+    pd.testing.assert_series_equal(found, expected)
+
+
+def test_an_inventory_from_scenes_of_several_days_keeps_its_divides():
+    outlines = table(SQUARE, BESIDE, src_date=["2003-08-13", "2003-08-14"])
+    assert gl.area_uncertainty(outlines, pixel_m=30).area_unc_km2.tolist() == pytest.approx([0.045] * 2)
+
+
+def test_what_is_told_twice_keeps_its_error():
+    with pytest.warns(
+        DataWarning, match="1 of 2 outlines lie on others of their date, such as row 1 on row 0"
+    ):
+        assert half_widths(SQUARE, SQUARE).tolist() == pytest.approx([0.06] * 2)
+    with pytest.warns(DataWarning, match="1 of 3 outlines lie on others"):
+        assert half_widths(SQUARE, SQUARE, BESIDE).tolist() == pytest.approx([0.045, 0.06, 0.045])
+    with pytest.warns(DataWarning, match="2 of 4 outlines lie on others"):  # two analyses of both
+        assert half_widths(BESIDE, SQUARE, SQUARE, BESIDE).tolist() == pytest.approx([0.045] * 4)
+
+
+def test_neighbors_that_overlap_a_little_are_neighbors():
+    over = shapely.box(WEST + 990, SOUTH, WEST + 2000, SOUTH + 1000)
+    assert half_widths(SQUARE, over).sum() == pytest.approx(half_widths(SQUARE, BESIDE).sum())
+
+
 # ---- anywhere ----
 
 
@@ -230,6 +283,26 @@ def test_bounds_and_intervals_do_not_add_up():
         gl.change.area_total(rows)
 
 
+@pytest.mark.parametrize("ids", [["a", "b"] * 2, None])
+def test_a_total_is_of_one_date(ids):
+    outlines = gl.area_uncertainty(of_two_dates(), pixel_m=30)
+    outlines = outlines.drop(columns="rgi_id") if ids is None else outlines.assign(rgi_id=ids)
+    with pytest.raises(InventoryError, match=r"several \('1990-08-01', '2007-08-01'\): choose one"):
+        gl.change.area_total(outlines)
+    assert gl.change.area_total(outlines[:2]).glaciers.item() == 2
+
+
+def test_a_total_of_scenes_of_several_days_needs_ids():
+    outlines = table(SQUARE, BESIDE, rgi_id=["a", "b"], src_date=["2003-08-13", "2003-08-14"])
+    assert gl.change.area_total(gl.area_uncertainty(outlines, pixel_m=30)).glaciers.item() == 2
+
+
+def test_a_total_is_not_counted_in():
+    rows = pd.DataFrame(dict(area_km2=[1.0, 2.0, 3.0], area_unc_km2=0.1, area_unc_kind="bound"))
+    with pytest.raises(InventoryError, match="A glacier is called 'total'"):
+        gl.change.area_total(rows.assign(glac_name=["x", "y", "total"]))
+
+
 # ---- bad input ----
 
 
@@ -245,11 +318,13 @@ def test_bounds_and_intervals_do_not_add_up():
         (table(SQUARE, crs=None), dict(pixel_m=30), InventoryError, "set_crs"),
         (table(shapely.Point(0, 0)), dict(pixel_m=30), InventoryError, "needs polygons"),
         (
-            table(shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])),
+            table(SQUARE, BOW, rgi_id=["a", "b"]),
             dict(pixel_m=30),
             InventoryError,
-            "repairs",
+            r"1 of 2 outlines are invalid, the first in row 1: Self-intersection.*repairs",
         ),
+        (table(BOW), dict(method="rgi"), InventoryError, "are invalid"),
+        (table(BOW), dict(method="share"), InventoryError, "are invalid"),
         (pd.DataFrame({"area_km2": [1]}), {}, InventoryError, "GeoDataFrame"),
     ],
 )

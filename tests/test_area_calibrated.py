@@ -150,6 +150,36 @@ def test_divides_are_no_border_and_neighbors_keep_their_pixels():
     assert found.area_unc_km2[0] == pytest.approx(found.area_unc_km2[1])
 
 
+def test_several_dates_and_copies_are_measured_apart():
+    left, right, shorter = (
+        shapely.box(600_000 + x, 5_200_000, 600_600 + x, 5_200_600) for x in (0, 600, 500)
+    )
+    rows = gpd.GeoDataFrame(
+        {"src_date": [1990, 1990, 2007, 2007]}, geometry=[left, right, left, shorter - left], crs=CRS
+    )
+    calibration = replace(KNOWN, by_distance=(1.0, 0.9, 0.2, 0.0))
+    columns = ["area_km2", "area_sd_independent_km2", "area_sd_correlated_km2", "area_unc_km2"]
+    found = area_distribution(rows, calibration, pixel_m=PX)[columns]
+    for _, own in rows.groupby("src_date"):
+        alone = area_distribution(own, calibration, pixel_m=PX)[columns]
+        np.testing.assert_allclose(found.loc[own.index], alone)
+    with pytest.warns(DataWarning, match="1 of 2 outlines lie on others"):
+        twice = area_distribution(rows.iloc[[0, 0]], calibration, pixel_m=PX)[columns]
+    np.testing.assert_allclose(
+        twice, area_distribution(rows[:1], calibration, pixel_m=PX)[columns].iloc[[0, 0]]
+    )
+
+
+def test_svalbard_date_by_date(data):
+    path, names = data / "svalbard_outlines/svalbard.gpkg", {"glac_name": "name", "src_date": "year"}
+    rows = gl.open_inventory(path, columns=names)
+    rows = rows[rows.glac_name.isin(["Austre Lovenbreen", "Midtre Lovenbreen"])]
+    found = area_distribution(rows, KNOWN, pixel_m=PX)
+    for _, own in rows.groupby("src_date"):
+        alone = area_distribution(own, KNOWN, pixel_m=PX)
+        np.testing.assert_allclose(found.area_unc_km2[own.index], alone.area_unc_km2, rtol=1e-6)
+
+
 def test_degrees_and_the_other_side_of_the_antimeridian():
     rows = discs([12.0, 20.0])
     expected = area_distribution(rows, KNOWN, pixel_m=PX)

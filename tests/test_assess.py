@@ -126,6 +126,22 @@ def test_own_errors_are_kept(three):
         for date, table in three.items()
     }
     assert set(gl.change.assess(own).series.query("glacier == 'long'").area_unc_km2) == {0.5}
+    mixed = {date: table.assign(area_unc_kind="bound") for date, table in own.items()}
+    mixed["2010"] = three["2010"]
+    with pytest.warns(DataWarning, match=r"Outlines of 2000, 2020 keep their own errors .*Name a method"):
+        found = gl.change.assess(mixed, pixel_m=30)
+    plain = gl.change.assess(three, pixel_m=30)
+    errors = [each.series.query("glacier == 'long'").area_unc_km2.tolist() for each in (found, plain)]
+    assert errors[0] == [0.5, errors[1][1], 0.5]
+
+
+def test_a_method_that_is_asked_for_measures_all_tables(three):
+    """Parts of a calibration too: none of them says anything of the new errors."""
+    parts = {"area_sd_independent_km2": 0.2, "area_sd_correlated_km2": 0.1, "area_unc_kind": "95 %"}
+    own = {date: table.assign(area_km2=9.0, area_unc_km2=0.5, **parts) for date, table in three.items()}
+    found = gl.change.assess(own, method="buffer", pixel_m=30)
+    plain = gl.change.assess(three, method="buffer", pixel_m=30)
+    pd.testing.assert_frame_equal(found.changes, plain.changes)
 
 
 def test_a_named_column_that_is_not_there_is_no_reason_to_guess(three):
@@ -280,7 +296,17 @@ def test_a_glacier_that_vanished_goes_into_trends_as_nothing(three):
     assert small.rate_km2_per_a == pytest.approx(expected, rel=2e-3)
 
 
+def test_ids_are_not_believed_of_other_places(three, tmp_path):
+    far = glaciers((300_000, 0, 300_900, 1000), names=["long"])
+    for by in (None, "glac_name"):
+        with pytest.raises(InventoryError, match=r"No outline of 2000 touches .* 2010: .*other places"):
+            gl.change.assess({"2000": three["2000"], "2010": far}, by=by, pixel_m=30)
+    with pytest.raises(InventoryError, match="No outline of 2020 touches one of 2030"):
+        write_change(tmp_path / "change", three | {"2030": far}, pixel_m=30)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_glacier_called_as_the_sum_is_refused(three):
     named = {date: table.assign(glac_name=["total", "b"][: len(table)]) for date, table in three.items()}
-    with pytest.raises(InventoryError, match="called 'total' in 'glac_name'"):
+    with pytest.raises(InventoryError, match="A glacier is called 'total'"):
         gl.change.assess(named, pixel_m=30)

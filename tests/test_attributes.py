@@ -53,6 +53,12 @@ def test_oetztal_agrees_with_its_published_rows(oetztal):
     assert (oetztal.slope_deg - oetztal.Slope).abs().max() < 4
     assert (oetztal.dem_frac == 1).all()
     undivided = oetztal[~oetztal.RGIId.str.contains("_d")]  # RGI 5's row is that of the whole
+    off = {
+        name: undivided[ours] - undivided[name] for name, ours in {"Zmin": "zmin_m", "Zmax": "zmax_m"}.items()
+    }
+    assert off["Zmin"].between(-20, 55).all()
+    assert off["Zmax"].between(-5, 50).all()
+    assert (undivided.lmax_m / undivided.Lmax).between(0.93, 1.37).all()  # by other center lines
     assert (undivided.zmin_m - undivided.Zmin).abs().median() < 15
     assert (undivided.zmax_m - undivided.Zmax).abs().median() < 15
     turned = (undivided.aspect_deg - undivided.Aspect + 180) % 360 - 180

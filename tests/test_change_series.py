@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from shapely.geometry import box
+from shapely.geometry import Polygon, box
 
 import glacierlab as gl
 from glacierlab.errors import DataWarning, InventoryError, UnknownNameError
@@ -94,6 +94,28 @@ def test_a_total_is_dated_by_the_area_weighted_mean():
     assert gl.area_series([table], total="linear").date.iloc[-1] == "2000-01-04"
 
 
+def test_a_printed_total_is_not_summed_again():
+    printed = inventory([1.0, 2.0, 3.0], names=["a", "b", "total"])
+    with pytest.raises(InventoryError, match=r"A glacier is called 'total', .*leave it out"):
+        gl.area_series({"2005": printed}, total="linear")
+    assert gl.area_series({"2005": printed}).glacier.tolist() == ["a", "b", "total"]
+
+
+def test_rings_that_cross_themselves_are_not_measured():
+    bow = Polygon([(5e5, 5e6), (501e3, 5001e3), (501e3, 5e6), (5e5, 5001e3)])
+    one, two = (
+        gpd.GeoDataFrame({"rgi_id": ["a"], "src_date": [date]}, geometry=[shape], crs="EPSG:32632")
+        for date, shape in (("2000", box(5e5, 5e6, 501e3, 5001e3)), ("2010", bow))
+    )
+    for measure in (gl.area_series, gl.trend, lambda tables: gl.area_change(*tables)):
+        with pytest.raises(
+            InventoryError, match="1 of 1 outlines are invalid, the first in row 0: Self-inters"
+        ):
+            measure([one, two])
+    mended = gl.qa(two, repair=True)[0]
+    assert gl.area_change(one, mended).loss_km2[0] == pytest.approx(0.5, rel=1e-3)
+
+
 def test_totals_of_glaciers_that_come_and_go():
     tables = {"1998": inventory([2.0, 4.0]), "2015": inventory([1.0])}
     with pytest.warns(DataWarning, match=r"1 glaciers are not in every inventory.*\('b'\).*'unmapped'"):
@@ -155,7 +177,11 @@ def test_pairs_that_are_asked_for():
     [
         ({"between": ("1990-1992", "2020")}, UnknownNameError, "Unknown date of the series '2020'"),
         ({"between": (WINDOWS[1], WINDOWS[0])}, InventoryError, "is not before"),
+        ({"between": "1990-1992"}, InventoryError, "'1990-1992' is no pair of dates"),
+        ({"between": []}, InventoryError, r"\[\] is no pair of dates"),
+        ({"between": [WINDOWS[:2], WINDOWS[:3]]}, InventoryError, "is no pair of dates"),
         ({"years": 5}, InventoryError, "of one pair of dates, and here are 4"),
+        ({"years": []}, InventoryError, r"years=\[\] counts none"),
     ],
 )
 def test_changes_that_a_series_does_not_hold(options, error, message):
@@ -171,8 +197,13 @@ def test_one_date_is_no_change():
 def test_glaciers_with_dates_of_their_own_need_a_window():
     dates = ["1990-08-01", "2000-08-01", "1990-09-02", "2001-08-01"]
     series = pd.DataFrame({"glacier": list("aabb"), "date": dates, "area_km2": [2.0, 1.0, 4.0, 3.0]})
-    with pytest.raises(InventoryError, match=r"dates of their own.*'window'"):
+    message = r"4 dates of their own.*table\[table.src_date < '2000'\].*'window'"
+    with pytest.raises(InventoryError, match=message):
         gl.area_change(series)
+    dated = series.rename(columns={"date": "src_date"})  # as GLIMS has them: what the message says works
+    before = dated.src_date < "2000"
+    assert gl.area_change(dated[before], dated[~before]).loss_km2.tolist() == [1, 1, 2, 2]
+    assert gl.area_series(dated).date.tolist() == ["1990-08-01", "2000-08-01", "1990-09-02", "2001-08-01"]
     change = gl.area_change(series.assign(window=["1990", "2000-2001"] * 2))
     assert change.loss_km2.tolist() == [1, 1, 2, 2]
     assert change.years[:2].tolist() == pytest.approx([10, 10.9], abs=0.05)
@@ -317,7 +348,13 @@ def test_svalbard(data):
     series = gl.area_series(table.assign(src_date=table.year), by="name", total="linear")
     assert len(series) == 3 * (5 + 1)
     change = gl.area_change(series[series.glacier != "total"])
+    totals = series.query("glacier == 'total'").area_km2
+    assert totals.tolist() == pytest.approx(
+        [32.91, 26.24, 24.95], abs=0.005
+    )  # as docs/inventories.md has them
+    scale = 0.9996 * (1 + (433_500 - 500_000) ** 2 / (2 * 6.39e6**2))  # of UTM there
     planar = table.assign(km2=table.area / 1e6).pivot(index="name", columns="year", values="km2")
+    np.testing.assert_allclose(totals, planar.sum() / scale**2, rtol=1e-5)
     whole = change[(change.date_1 == "1936") & (change.date_2 == "2007")].set_index("glacier")
     assert whole.years.unique().tolist() == [71]
     lost = planar[1936] - planar[2007]

@@ -2,6 +2,7 @@
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from shapely import LineString, MultiPolygon, box
@@ -61,12 +62,25 @@ def test_retreat_that_breaks_a_glacier_leaves_its_largest_piece_the_id():
     assert sorted(parts.area_km2[parts.rgi_id == "RGI-1"].round(1)) == [0.3]
     assert all(name.startswith("RGI-1") for name in both)
     assert parts.rgi_id.is_unique
+    assert parts.older_id.tolist() == ["RGI-1", "RGI-2", "RGI-1"]
+
+
+def test_each_glacier_tells_the_older_one_by_its_id():
+    """The first column of ids that says something, numbers too; new ice apart has none."""
+    older = table(WEST, EAST, rgi_id=["", None], glacier_id=[17, 4]).set_axis([8, 9])
+    now = table(box(0, 0, 1800, 800), box(5000, 0, 5500, 500), glacier_id=["own", "new"])
+    parts = split(now, older)
+    assert parts.older_id.tolist() == [17, 4, pd.NA]
+    assert "older_id" not in split(now, older[["geometry"]])
 
 
 def test_a_complex_that_no_older_glacier_touches_stays_whole():
-    parts = split(
-        table(box(5000, 0, 5500, 500), rgi_id=["new"]), table(WEST, EAST, rgi_id=["RGI-1", "RGI-2"])
-    )
+    far = box(5000, 0, 5500, 500)
+    older = table(WEST, EAST, rgi_id=["RGI-1", "RGI-2"])
+    parts = split(table(box(0, 0, 1800, 800), far, rgi_id=["near", "new"]), older)
+    assert parts.rgi_id.tolist() == ["RGI-1", "RGI-2", "new"]
+    with pytest.warns(DataWarning, match="divides touch no outline"):
+        parts = split(table(far, rgi_id=["new"]), older)
     assert parts.rgi_id.tolist() == ["new"]
 
 

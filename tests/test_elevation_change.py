@@ -201,5 +201,7 @@ def test_bad_input_is_told(plane):
     with pytest.raises(GridError, match="CRS"):
         elevation_change(table(WHOLE), table(WHOLE), plane.drop_vars("spatial_ref"))
     for compare in (elevation_change, halves):
+        with pytest.raises(InventoryError, match="A glacier is called 'total'"):
+            compare(table(WHOLE, rgi_id=["total"]), table(WHOLE, rgi_id=["total"]), plane)
         with pytest.raises(InventoryError, match="two tables without outlines"):
             compare(table(), table(), plane)

@@ -9,7 +9,8 @@ from shapely import box
 
 import glacierlab as gl
 from glacierlab.errors import DataWarning, InventoryError
-from glacierlab.io.glims import check_glims, glims_ids, write_glims
+from glacierlab.io.glims import glims_ids, write_glims
+from glacierlab.io.glims_check import check_glims
 from glacierlab.tables import GLIMS_FILES
 
 IMAGES = [
@@ -176,6 +177,32 @@ def test_what_the_files_hold(folder):
         assert tables[name].crs.equals("EPSG:4326", ignore_axis_order=True)
 
 
+@pytest.mark.parametrize("crs", [4326, 32601, 32660, 3413])
+def test_a_submission_across_180_degrees(tmp_path, crs):
+    def ellipse(east, a, b):
+        turn = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+        return shapely.Polygon(np.column_stack([180 + east + a * np.cos(turn), 71 + b * np.sin(turn)]))
+
+    shapes = [ellipse(0, 0.03, 0.01) - ellipse(0, 0.01, 0.003), ellipse(-0.1, 0.02, 0.01)]
+    outlines = gpd.GeoDataFrame({"src_date": "1998-08-31"}, geometry=shapes, crs=4326, index=[0, 1])
+    debris = gpd.GeoDataFrame(geometry=[ellipse(0.02, 0.012, 0.003)], crs=4326)
+    given = outlines.to_crs(crs), debris.to_crs(crs)
+    write_glims(tmp_path, given[0], images=IMAGES[:1], debris=given[1], **SAID)
+    polygons = gpd.read_file(tmp_path / "polygons.shp")
+    assert polygons.is_valid.all()
+    assert (polygons.bounds.maxx - polygons.bounds.minx).max() < 0.05  # no ring jumps
+    assert (polygons.bounds[["minx", "maxx"]].abs() <= 180).all(axis=None)
+    assert check_glims(tmp_path).empty
+    again = gl.open_inventory(tmp_path)
+    np.testing.assert_allclose(again.area_km2, outlines.to_crs(3413).to_crs(6931).area / 1e6, rtol=1e-5)
+    assert again.debris_km2[0] == pytest.approx(
+        (debris.geometry[0] & shapes[0]).area / shapes[0].area * again.area_km2[0], rel=1e-3
+    )
+    assert glims_ids(given[0]) == again.glims_id.tolist()
+    for name in ("session", "image"):
+        assert abs(gpd.read_file(tmp_path / f"{name}.shp").geometry.x[0]) > 179.8
+
+
 @pytest.mark.filterwarnings("ignore:.*repaired")
 def test_glims_own_glaciers_once_more(data, tmp_path):
     rhone = gl.open_inventory(data / "rhone_glims")
@@ -197,6 +224,16 @@ def test_glims_own_glaciers_once_more(data, tmp_path):
 def test_outlines_without_image(glaciers, tmp_path, change, match):
     with pytest.raises(InventoryError, match=match):
         write_glims(tmp_path / "a", glaciers.assign(**change), images=IMAGES, **SAID)
+    assert not (tmp_path / "a").exists()
+
+
+def test_rings_that_cross_themselves_are_not_written(glaciers, tmp_path):
+    bow = shapely.Polygon([(8, 46), (8.1, 46.1), (8.1, 46), (8, 46.1)])
+    crossed = glaciers.set_geometry([bow] * len(glaciers), crs="EPSG:4326")
+    with pytest.raises(InventoryError, match="write_glims: 2 of 2 outlines are invalid, the first in row 0"):
+        write_glims(tmp_path / "a", crossed, images=IMAGES, **SAID)
+    with pytest.raises(InventoryError, match="debris=,: 2 of 2 outlines are invalid"):
+        write_glims(tmp_path / "a", glaciers, images=IMAGES, debris=crossed, **SAID)
     assert not (tmp_path / "a").exists()
 
 
@@ -246,6 +283,19 @@ def test_findings(folder, name, change, finding):
     found = check_glims(folder)
     assert found.finding.str.contains(finding).any(), found.finding.tolist()
     assert list(found) == ["file", "row", "finding"]
+
+
+def test_a_glacier_twice_and_glaciers_that_overlap(tmp_path):
+    west, east = box(8, 46, 8.03, 46.03), box(8.01, 46, 8.04, 46.03)
+    table = gpd.GeoDataFrame({"src_date": ["1998-08-31"] * 3}, geometry=[west, west, east], crs="EPSG:4326")
+    write_glims(tmp_path / "a", table, images=IMAGES[:1], **SAID)
+    found = check_glims(tmp_path / "a")
+    told = found[found.file == "glaciers"].groupby("row").finding.apply(list)
+    assert told[1] == ["overlaps row 0 by 100.0% of the smaller"]
+    assert told[2] == [f"overlaps row {row} by 66.7% of the smaller" for row in (0, 1)]
+    glaciers = gpd.read_file(tmp_path / "a/glaciers.shp")
+    glaciers.assign(glac_id=glaciers.glac_id[0]).to_file(tmp_path / "a/glaciers.shp")
+    assert "glac_id and src_date are there twice" in check_glims(tmp_path / "a").finding.tolist()
 
 
 def test_files_that_are_missing_or_damaged(folder):

@@ -1,12 +1,16 @@
 """What outlines measure on the ground, wherever they lie, and what is asked of them first."""
 
+import re
+
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
 
+import glacierlab as gl
 from glacierlab.errors import InventoryError, require_outlines
 from glacierlab.io.layers import geodesic_area_km2, metric_crs, utm_zone
+from glacierlab.outlines.findings import FINDINGS
 
 ACROSS = shapely.Polygon([(179.9, 70), (-179.9, 70), (-179.9, 70.1), (179.9, 70.1)])
 BEYOND = shapely.box(179.9, 70, 180.1, 70.1)
@@ -92,3 +96,21 @@ def test_zones_are_six_degrees_wide():
 def test_what_is_no_outline_is_told(table, told):
     with pytest.raises(InventoryError, match=told):
         require_outlines(table, "this")
+
+
+@pytest.mark.parametrize(
+    ("shape", "crs", "name"),
+    [
+        (shapely.box(10.7, 46.7, 10.8, 46.8), "EPSG:32632", "degrees_as_meters"),
+        (shapely.box(6e5, 52e5, 601e3, 5201e3), "EPSG:4326", "meters_as_degrees"),
+        (shapely.box(46.7, 100.7, 46.8, 100.8), "EPSG:4326", "meters_as_degrees"),  # the axes swapped
+    ],
+)
+def test_coordinates_of_another_crs_are_told_as_qa_tells_them(shape, crs, name):
+    table = gpd.GeoDataFrame({"rgi_id": ["a"]}, geometry=[shape], crs=crs)
+    assert name in set(gl.qa(table).finding)
+    with pytest.raises(InventoryError, match=re.escape(FINDINGS[name].advice)):
+        require_outlines(table, "this")
+    for measure in (gl.area_series, gl.area_uncertainty, lambda rows: gl.area_change(rows, rows)):
+        with pytest.raises(InventoryError, match=re.escape(FINDINGS[name].advice)):
+            measure(table.assign(src_date="2000"))

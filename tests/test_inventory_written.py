@@ -168,6 +168,11 @@ def test_what_cannot_be_written(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(UnknownNameError, match="rgi7"):
         gl.write_outlines(squares(n=[1, 2]), tmp_path / "a.gpkg", schema="rgi6")
+    bow = shapely.Polygon([(5e5, 5e6), (501e3, 5001e3), (501e3, 5e6), (5e5, 5001e3)])
+    crossed = gpd.GeoDataFrame(geometry=[bow], crs="EPSG:32632")
+    with pytest.raises(InventoryError, match="schema='rgi7': 1 of 1 outlines are invalid"):
+        gl.write_outlines(crossed, tmp_path / "a.gpkg", schema="rgi7")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore:.*outlines cross 180°:glacierlab.errors.DataWarning")

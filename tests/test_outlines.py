@@ -14,9 +14,10 @@ from pyproj import Geod
 from scipy import ndimage
 
 import glacierlab as gl
-from glacierlab.errors import DataWarning, GridError, InventoryError, UnknownNameError
+from glacierlab.errors import DataWarning, GlacierlabError, GridError, InventoryError, UnknownNameError
 from glacierlab.io.layers import geodesic_area_km2
 from glacierlab.io.write import write_outlines
+from glacierlab.outlines.attributing import MEASURED
 
 # ---- vectorize ----
 
@@ -61,6 +62,12 @@ def test_an_inventory_of_a_map(crs):
     assert len(ice) == 2
     assert outlines.complex_id.isna().tolist() == (outlines["class"] != "glacier").tolist()
     assert "pixels" not in outlines
+    lakes = outlines[outlines["class"] == "glacial_lake"]
+    assert lakes[["cenlon", "cenlat", "area_km2", "area_unc_km2"]].notna().all(axis=None)
+    assert lakes[[*MEASURED, "termlon", "dem_frac"]].isna().all(axis=None)
+    assert lakes[["dem_source", "aspect_sec"]].values.tolist() == [["", 9]]
+    assert ice[MEASURED].notna().all(axis=None)
+    assert (outlines.dtypes == gl.outlines.attributes(outlines, dem).dtypes).all()
     assert (outlines.area_unc_km2 / outlines.area_km2).between(0.01, 0.25).all()
     assert gl.outlines.qa(outlines.assign(src_date="2020")).empty
     assert codes.copy(data=np.zeros_like(codes)).glacier.outlines(dem=dem).empty
@@ -183,6 +190,15 @@ def test_clean_is_lazy_and_equal(speckled, chunks):
     xr.testing.assert_equal(lazy.compute(), speckled.glacier.clean())
 
 
+def test_clean_refuses_a_map_of_several_classes():
+    codes = np.ones((30, 30))
+    codes[10:20, 10:20] = 2
+    with pytest.raises(GlacierlabError, match=r"other classes too \(\[2\]\).*isin"):
+        mask_of(codes).glacier.clean()
+    ice = mask_of(codes).isin([1, 2]).glacier.clean()
+    assert (ice == 1).all()
+
+
 def test_clean_in_degrees_is_refused():
     with pytest.raises(GridError, match="degrees"):
         mask_of([[1]], pixel=0.001, crs="EPSG:4326").glacier.clean()
@@ -268,7 +284,8 @@ def test_geopackage_round_trip(athabasca, tmp_path):
         ("text.shp", "not a shapefile", "cannot be read as a vector file"),
         ("points.geojson", '{"type":"Point","coordinates":[1,2]}', "holds no polygons"),
         ("empty.geojson", '{"type":"FeatureCollection","features":[]}', "holds no"),
-        ("cut.parquet", "PAR1", "cannot be read as a vector file"),
+        ("cut.parquet", "PAR1", "cannot be read as a vector file.*Copy or fetch it again"),
+        ("none.gpkg", "", "is empty, 0 bytes"),
     ],
 )
 def test_no_inventory(tmp_path, name, content, message):

@@ -121,6 +121,24 @@ def test_lakes_through_time():
         lakes({"1990": first, "2000": second}, {"1990": ice})
 
 
+def test_lakes_and_debris_follow_time_not_the_alphabet():
+    small, large = table(box(1000, 0, 200, 500)), table(box(1000, 0, 400, 500))
+    found = lakes({"Aug 2010": large, "Sep 2000": small}, ICE)
+    assert found.date.tolist() == ["Sep 2000", "Aug 2010"]
+    np.testing.assert_allclose(found.change_km2, [np.nan, 0.1], rtol=2e-3)
+    codes = np.ones((10, 30))
+    maps = [class_map(np.where(np.arange(30) < n, 2, codes)) for n in (1, 3, 6)]
+    found = debris(
+        ICE, dict(zip(["Sep 2010", "Aug 2000", "Jul 2020"], [maps[1], maps[0], maps[2]], strict=True))
+    )
+    west = found[found.rgi_id == "west"]
+    assert west.date.tolist() == ["Aug 2000", "Sep 2010", "Jul 2020"]
+    np.testing.assert_allclose(west.change_frac, [np.nan, 0.2, 0.3])
+    for wrong in ({}, {"before": small}):
+        with pytest.raises(InventoryError, match="lakes by date need dates as names"):
+            lakes(wrong, ICE)
+
+
 def test_lakes_of_a_world():
     world = world_of(seed=4, years=(2000, 2020), shape=(200, 200))
     maps = {str(year): world.truth(year)["class_map"] for year in (2000, 2020)}
@@ -198,6 +216,10 @@ def test_bad_input_is_told():
         debris(ICE.set_crs(None, allow_override=True), good)
     with pytest.raises(InventoryError, match="lakes needs polygons, and 1 of 1"):
         lakes(table(shapely.Point(X, Y)), ICE)
+    bow = table(shapely.Polygon([(X, Y), (X + 900, Y + 900), (X + 900, Y), (X, Y + 900)]))
+    for measure in (lambda: lakes(bow, ICE), lambda: lakes(WATER, bow), lambda: debris(bow, good)):
+        with pytest.raises(InventoryError, match="1 of 1 outlines are invalid, the first in row 0"):
+            measure()
     with pytest.raises(GridError, match="CRS"):
         debris(ICE, good.drop_vars("spatial_ref"))
     with pytest.raises(GridError, match="choose one date"):

@@ -147,6 +147,7 @@ def one(name):
 def test_values_by_hand():
     assert one("overlap").value == pytest.approx(10 * 500 / 1e6, rel=1e-3)
     assert one("overlap").evidence == "2.0% of it, with row 20, b"
+    assert one("tiny").evidence == "0.00981 km², least 0.01"  # 98 x 100 m, and the scale of UTM here
     assert one("sliver").value == pytest.approx(2 * 3000 * 29 / (2 * 3029), rel=1e-3)
     assert one("small_hole").value == pytest.approx(0.0081, rel=2e-3)
     assert one("large_hole").value == pytest.approx(0.72**2, rel=1e-3)
@@ -157,6 +158,8 @@ def test_values_by_hand():
     assert one("invalid").evidence.startswith("Self-intersection[")
     assert one("duplicate_geometry").evidence == "as row 20, b"
     assert one("elevations_out_of_order").value == 1
+    assert one("slope_impossible").evidence == "slope_deg 61, not above 0 and up to 60"
+    assert one("aspect_impossible").evidence == "aspect_deg -1, not 0 to 360"
 
 
 def test_units_of_areas_are_guessed():
@@ -234,11 +237,12 @@ def test_around_the_pole_is_told():
 
 
 def test_across_the_antimeridian_in_metres():
-    polar = degrees(CUT).assign(lmax_m=20_000).to_crs("EPSG:3413").dissolve()
+    polar = degrees(CUT).assign(lmax_m=18_000).to_crs("EPSG:3413").dissolve()
     assert polar.geometry[0].geom_type in ("Polygon", "MultiPolygon")
     whole = polar.set_geometry(polar.buffer(1e-3).buffer(-1e-3), crs="EPSG:3413")
     assert whole.geometry[0].geom_type == "Polygon"
     assert qa(whole).empty
+    assert qa(whole.assign(lmax_m=20_000)).finding.tolist() == ["too_long"]  # 18.8 km are half its sides
     assert qa(whole.assign(area_km2=80.0)).value[0] == pytest.approx(80 / 85.0, rel=1e-3)
 
 
@@ -332,3 +336,13 @@ def test_a_dem_in_degrees_may_run_from_0_to_360(crs):
 def test_ids_that_are_empty_are_none():
     table = good().assign(glims_id=["G1", "G2", "G3"], rgi_id="", term_type=4)
     assert qa(table).id.tolist() == ["G1", "G2", "G3"]
+
+
+def test_an_outline_around_a_pole_has_the_area_it_has():
+    polar = gpd.GeoDataFrame(
+        {"rgi_id": ["p"], "src_date": ["2000-01-01"], "area_km2": [169083.2]},
+        geometry=[shapely.box(-2e5, -2e5, 2e5, 2e5)], crs="EPSG:3031",
+    )  # fmt: skip
+    repaired, findings = gl.qa(polar, repair=True)
+    assert repaired.area_km2.tolist() == [169083.2]
+    assert set(findings["finding"]) <= {"incomplete"}, findings

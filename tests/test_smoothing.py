@@ -254,7 +254,7 @@ def test_real_outlines_in_degrees(data):
         (gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)], crs="EPSG:32632"), "Point"),
         (gpd.GeoDataFrame(geometry=[shapely.Polygon()], crs="EPSG:32632"), "empty"),
         (
-            gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1e-4, 1e-4)], crs="EPSG:32632"),
+            gpd.GeoDataFrame(geometry=[shapely.box(500, 500, 500 + 1e-4, 500 + 1e-4)], crs="EPSG:32632"),
             "thousandth of a pixel",
         ),
     ],
@@ -273,7 +273,7 @@ def test_afterwards_as_at_once_whatever_the_crs_makes_of_a_meter(crs):
 
 
 def test_pixels_must_be_known():
-    outlines = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 90, 90)], crs="EPSG:32632")
+    outlines = gpd.GeoDataFrame(geometry=[shapely.box(500, 500, 590, 590)], crs="EPSG:32632")
     with pytest.raises(InventoryError, match="pixel_m, such as 30"):
         gl.outlines.smooth(outlines)
     with pytest.raises(GlacierlabError, match="more than 0 m"):

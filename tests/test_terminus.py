@@ -133,6 +133,14 @@ def test_turning_the_glacier_changes_nothing(ends, angle):
 # ---- Svalbard
 
 TONGUES = {  # drawn by hand down the middle of the tongues, UTM 33
+    "Austre Brøggerbreen": [  # from its largest lobe in 1990 on: the middles of that, from west to east
+        (433040, 8758700),
+        (432300, 8759500),
+        (431570, 8760500),
+        (431830, 8761000),
+        (431870, 8761250),
+        (431900, 8761500),
+    ],
     "Austre Lovenbreen": [(438900, 8756500), (438450, 8757500), (438500, 8758500), (438550, 8759500)],
     "Edithbreen": [(437370, 8755440), (436730, 8755600), (435910, 8755440), (435170, 8754720)],
     "Midtre Lovenbreen": [(436300, 8758000), (436600, 8759500), (436700, 8760100), (436800, 8760700)],
@@ -164,14 +172,20 @@ def test_fronts_of_svalbard_went_back_as_their_lengths_say(svalbard):
     dates = {int(year): outlines for year, outlines in svalbard.groupby("year")}
     axes = [shapely.LineString(points) for points in TONGUES.values()]
     lines = gpd.GeoDataFrame({"name": [*TONGUES]}, geometry=axes, crs=svalbard.crs)
-    with pytest.warns(DataWarning, match=r"lines: 1 of 5 glaciers have none.*Austre Brøggerbreen"):
-        found = terminus_change(dates, lines=lines, by="name").dropna()
+    found = terminus_change(dates, lines=lines, by="name").dropna()
     lengths = svalbard.set_index(["name", svalbard.year.astype(int).astype(str)])["length"]
     told = [lengths[row.glacier, row.since] - lengths[row.glacier, row.date] for row in found.itertuples()]
     apart = pd.Series(abs(found.retreat_m.to_numpy() - told), found.glacier + " " + found.date)
     assert apart[["Edithbreen 1990", "Edithbreen 2007"]].max() < 2
-    assert apart.drop("Austre Lovenbreen 2007").max() < 20  # there the front is a bay
-    assert found.years.tolist() == pytest.approx([54, 17] * 4, abs=0.05)
+    assert apart.drop("Austre Lovenbreen 2007").max() < 17
+    bay = found.set_index(["glacier", "date"]).retreat_m["Austre Lovenbreen", "2007"]  # where that line ends
+    assert bay == pytest.approx(519, abs=2)
+    assert lengths["Austre Lovenbreen", "1990"] - lengths["Austre Lovenbreen", "2007"] == pytest.approx(
+        310, abs=1
+    )
+    tip = svalbard[svalbard.name == "Austre Lovenbreen"].set_index("year").bounds.maxy  # it looks north
+    assert tip[1990] - tip[2007] == pytest.approx(329, abs=1)
+    assert found.years.tolist() == pytest.approx([54, 17] * 5, abs=0.05)
 
 
 def test_area_over_front_width_follows_the_lengths_too(svalbard):
@@ -187,7 +201,7 @@ def test_area_over_front_width_follows_the_lengths_too(svalbard):
 
 
 def test_what_has_no_position_is_told():
-    dates = {2000: table(tongue(2000)), 2010: table(shapely.box(0, 400, 100, 500))}
+    dates = {2000: table(tongue(2000)), 2010: table(shapely.box(0, 100, 100, 500))}
     with pytest.warns(DataWarning, match=r"1 outlines do not touch .* in 2010: 'g0'"):
         assert len(terminus_change(dates, lines=AXIS)) == 1
 
@@ -201,6 +215,7 @@ def test_what_has_no_position_is_told():
         ({"width_m": -5}, "width_m is -5"),
         ({"width_m": "front"}, "no column 'front'"),
         ({"lines": [AXIS]}, "not list"),
+        ({"lines": placed(shapely.LineString([(9, 0), (9, 0)]))}, "lines have no length in rows 0"),
         ({"lines": placed(tongue(10))}, "lines are LineStrings, and some are .'Polygon'"),
         ({"lines": table(AXIS, name=["g0"])}, "no column 'rgi_id'"),
         ({"lines": table(AXIS, AXIS, rgi_id=["g0", "g0"])}, "'g0' have several"),
@@ -210,6 +225,16 @@ def test_what_has_no_position_is_told():
 def test_bad_arguments_are_told(options, message):
     with pytest.raises(GlacierlabError, match=message):
         terminus_change({2000: table(tongue(2000)), 2010: table(tongue(1500))}, **options)
+
+
+def test_one_glacier_is_at_one_place():
+    here, there = table(tongue(2000)), table(shapely.affinity.translate(tongue(1700), 300_000, 0))
+    with pytest.raises(InventoryError, match=r"1 of 1 glaciers do not touch .*'g0'.*other places"):
+        terminus_change({2000: here, 2010: there}, width_m=300)
+    beside = shapely.affinity.translate(tongue(1000), 0, 5000)
+    dates = {2000: table(tongue(2000), beside), 2010: table(tongue(1700), tongue(800))}
+    with pytest.warns(DataWarning, match="1 of 2 glaciers do not touch .*is what 'g1' names one glacier"):
+        terminus_change(dates, width_m=300)
 
 
 def test_one_line_is_of_one_glacier():

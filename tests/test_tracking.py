@@ -262,12 +262,28 @@ def test_bad_inventories_are_told_by_name(tables, message):
 
 def test_crossed_outlines_are_refused_by_row():
     bow = gpd.GeoDataFrame(
-        geometry=[shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])], index=[7], crs="EPSG:32632"
+        geometry=[shapely.Polygon([(0, 0), (999, 999), (999, 0), (0, 999)])], index=[7], crs="EPSG:32632"
     )
     with pytest.raises(
         InventoryError, match=r"1 of 1 outlines of table 2 are invalid, the first in row 7: Self"
     ):
         track({2000: table(WHOLE), 2020: bow})
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (42, "needs an inventory for each date, .*, and this is int"),
+        (["a.gpkg", "b.gpkg"], "needs outlines .*, and this is str: read a file with open_inventory"),
+    ],
+)
+def test_what_is_no_inventory_is_told(tables, message):
+    with pytest.raises(InventoryError, match=f"track {message}"):
+        track(tables)
+    with pytest.raises(InventoryError, match=f"assess {message}"):
+        gl.change.assess(tables)
+    with pytest.raises(InventoryError, match=f"terminus_change {message}"):
+        gl.change.terminus_change(tables, width_m=3)
 
 
 def test_other_bad_arguments():

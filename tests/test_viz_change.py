@@ -63,6 +63,11 @@ def test_ice_is_kept_lost_and_gained_in_its_place():
         "gained: in 2020 only (0.20 km²)",
     ]
     assert (ax.get_title(), ax.get_aspect()) == ("a tongue", 1)
+    named = gl.change.agreement(first, second, names=("1990", "2020")).map
+    same = viz.change_figure(named, ("1990", "2020"))
+    assert texts(same.legends[0]) == texts(figure.legends[0])
+    with pytest.raises(GlacierlabError, match=r"\['1990', '2020'\] apart: give labels="):
+        viz.change_figure(named)
 
 
 def test_a_picture_lies_where_it_belongs():

@@ -11,6 +11,7 @@ _WHERE = {
     "area_total": "area",
     "area_uncertainty": "area",
     "assess": "assessing",
+    "digitizing_error": "digitizing",
     "elevation_change": "elevations",
     "fit_area_error": "calibrating",
     "halves": "elevations",

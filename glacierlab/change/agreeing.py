@@ -11,13 +11,13 @@ from rasterio.features import rasterize
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import GridError
+from ..errors import GlacierlabError, GridError
 from ..io.layers import geodesic_area_km2, metric_crs, require_crs, transform_of
 from ..scores import polis
 from .matching import ID_COLUMNS, is_missing
 from .overlaps import links, on_equal_areas, projected
 
-MAPPED_BY = ("both", "ours", "other")  # codes 1, 2, 3 on a grid
+BOTH, NAMES = "both", ("ours", "other")  # of the ground; codes 1, 2, 3 on a grid
 SNAP_M = 0.001  # the map's corners lie on a grid so fine, so that its parts fit and stay valid
 
 
@@ -27,7 +27,8 @@ class Agreement:
 
     matches: pd.DataFrame  # one row a glacier that either has
     total: pd.Series
-    map: gpd.GeoDataFrame  # polygons mapped_by "both", "ours" or "other"
+    map: gpd.GeoDataFrame  # polygons mapped_by "both", or one of the names
+    names: tuple[str, str] = NAMES
 
     def on_grid(self, grid):
         """The map as a raster.
@@ -40,7 +41,8 @@ class Agreement:
         Returns
         -------
         xarray.DataArray
-            (y, x) uint8 by pixel centers: 0 neither, 1 both, 2 ours, 3 other, with CF flag attributes.
+            (y, x) uint8 by pixel centers: 0 neither, 1 both, 2 ours, 3 other, or as they were named, with CF
+            flag attributes.
 
         Raises
         ------
@@ -49,7 +51,7 @@ class Agreement:
         """
         shapes = self.map.geometry.to_crs(require_crs(grid, "An agreement map").to_wkt())
         grid = grid.transpose("y", "x")
-        codes = self.map.mapped_by.map({name: code for code, name in enumerate(MAPPED_BY, 1)})
+        codes = self.map.mapped_by.map({name: code for code, name in enumerate((BOTH, *self.names), 1)})
         transform = transform_of(grid)
         corners = [transform * corner for corner in ((0, 0), grid.shape[::-1])]
         near = shapes.sindex.query(shapely.box(*np.ravel(np.sort(corners, axis=0))))
@@ -62,14 +64,15 @@ class Agreement:
             dtype="uint8",
         )
         attrs = {"long_name": "agreement of two inventories", "flag_values": np.arange(4, dtype="uint8")}
-        attrs["flag_meanings"] = " ".join(("neither", *MAPPED_BY))
+        meanings = ("neither", BOTH, *self.names)
+        attrs["flag_meanings"] = " ".join("_".join(name.split()) for name in meanings)
         coords = {name: grid.coords[name] for name in ("y", "x")}
         raster = xr.DataArray(values, coords, ("y", "x"), name="agreement", attrs=attrs)
         return raster.rio.write_crs(grid.rio.crs)
 
 
-def agreement(ours, other, *, min_overlap=0.5):
-    """Compare two inventories of the same time by where their outlines lie.
+def agreement(ours, other, *, min_overlap=0.5, names=NAMES):
+    """Compare two inventories by where their outlines lie: of the same time, or of two dates.
 
     Outlines that share `min_overlap` of the smaller one are the same ice. A match is all outlines that hang
     together so: one and one, or one that the other side has in parts.
@@ -81,6 +84,8 @@ def agreement(ours, other, *, min_overlap=0.5):
     min_overlap : float
         Share [1] from 0 to 1. Half is an assumption: with less, neighbors whose divide was drawn elsewhere
         become one match.
+    names : (str, str)
+        What the map calls the ground of one side alone, such as ("1998", "2009").
 
     Returns
     -------
@@ -95,14 +100,14 @@ def agreement(ours, other, *, min_overlap=0.5):
         `total`, a Series: the numbers of outlines and of matches by status, both areas with their
         difference, `both_km2`, `only_ours_km2`, `only_other_km2` and `iou` of all ground.
         `map`, a GeoDataFrame in the CRS of `ours`: polygons `mapped_by` "both", "ours" (only) or "other"
-        (only), with `area_km2`; `on_grid` draws it on a raster.
+        (only), or by their `names`, with `area_km2`; `on_grid` draws it on a raster.
 
     Raises
     ------
     InventoryError
         Outlines without a CRS, or that are no valid polygons.
     GlacierlabError
-        `min_overlap` is no share.
+        `min_overlap` is no share, or `names` are no two different ones.
 
     Examples
     --------
@@ -112,12 +117,14 @@ def agreement(ours, other, *, min_overlap=0.5):
     >>> found.matches[["status", "iou"]].round(3).fillna(0).values.tolist()
     [['missed', 0.0], ['matched', 0.5]]
     """
-    tables = (ours, other)
+    if len({BOTH, *map(str, names)}) != 3 or isinstance(names, str):
+        raise GlacierlabError(f"names={names!r}: give two names, such as ('1998', '2009'), and not 'both'.")
+    tables, names = (ours, other), tuple(map(str, names))
     shapes, crs = on_equal_areas(tables, "agreement")
     count, groups = grouped(*shapes, min_overlap)
     matches = match_table(tables, shapes, crs, count, groups)
-    ground = agreement_map(*shapes, crs, ours.crs)
-    return Agreement(matches, total_of(matches, ground), ground)
+    ground = agreement_map(*shapes, crs, ours.crs, names)
+    return Agreement(matches, total_of(matches, ground, names), ground, names)
 
 
 def grouped(ours, other, min_overlap):
@@ -196,7 +203,7 @@ def distances_m(ours, other, crs, matched):
     return distances
 
 
-def agreement_map(ours, other, crs, own_crs):
+def agreement_map(ours, other, crs, own_crs, names):
     """Polygons of the ground that both sides have, or one of them only, in `own_crs`."""
     shapes = np.concatenate([ours, other])
     touching = shapely.STRtree(shapes).query(shapes, predicate="intersects")
@@ -206,9 +213,9 @@ def agreement_map(ours, other, crs, own_crs):
         for side, group in zip((ours, other), np.split(groups, [len(ours)]), strict=True)
     )
     parts = {
-        "both": shapely.intersection(one, two, grid_size=SNAP_M),
-        "ours": shapely.difference(one, two, grid_size=SNAP_M),
-        "other": shapely.difference(two, one, grid_size=SNAP_M),
+        BOTH: shapely.intersection(one, two, grid_size=SNAP_M),
+        names[0]: shapely.difference(one, two, grid_size=SNAP_M),
+        names[1]: shapely.difference(two, one, grid_size=SNAP_M),
     }
     ground = gpd.GeoDataFrame(
         {"mapped_by": np.repeat([*parts], count)}, geometry=np.concatenate([*parts.values()]), crs=crs
@@ -220,9 +227,10 @@ def agreement_map(ours, other, crs, own_crs):
     return ground
 
 
-def total_of(matches, ground):
+def total_of(matches, ground, names):
     """`total` of an `Agreement`."""
-    km2 = ground.groupby("mapped_by").area_km2.sum().reindex(MAPPED_BY).fillna(0.0)
+    km2 = ground.groupby("mapped_by").area_km2.sum().reindex((BOTH, *names)).fillna(0.0)
+    km2 = km2.set_axis((BOTH, *NAMES))
     ours, other = matches.area_ours_km2.sum(), matches.area_other_km2.sum()
     return pd.Series(
         {f"n_{side}": int(matches[f"n_{side}"].sum()) for side in ("ours", "other")}

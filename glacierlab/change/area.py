@@ -8,10 +8,12 @@ import shapely
 from rasterio import Affine
 from rasterio.features import rasterize
 
-from ..errors import GlacierlabError, InventoryError, require_outlines
+from ..errors import GlacierlabError, InventoryError, require_outlines, require_valid
 from ..io.layers import geodesic_area_km2
 from ..tables import lookup
 from .borders import GAP_M, Borders, borders_of
+from .dated import label_of, require_no_total, rows_of
+from .matching import ID_COLUMNS, is_missing, some
 
 ROUND = 64  # segments a quarter of a circle
 STRIP = 4_000_000  # pixels that are rasterized at a time
@@ -101,7 +103,8 @@ def area_uncertainty(
     ----------
     outlines : geopandas.GeoDataFrame
         Polygons in any CRS, degrees too. Outlines of different `class` are not joined, but for clean and
-        debris-covered ice.
+        debris-covered ice; nor are those that lie on each other, by half of the smaller (assumption). Where
+        outlines of two dates do (`src_date`, `date` or `year`), each date is measured by itself.
     method : str
         "symmetric_buffer" (default, an assumption): half the area between borders moved outward and inward.
         "buffer": the area gained when borders move outward (Chen et al. 2022, after Granshaw and Fountain
@@ -139,6 +142,11 @@ def area_uncertainty(
     GlacierlabError
         A number is negative, or `join` neither mitre nor round.
 
+    Warns
+    -----
+    DataWarning
+        Outlines that lie on others of their date.
+
     Examples
     --------
     >>> import glacierlab as gl
@@ -147,6 +155,7 @@ def area_uncertainty(
     ['bound']
     """
     require_outlines(outlines, "area_uncertainty")
+    require_valid(outlines, "area_uncertainty")
     function = lookup(METHODS, method, kind="method of area_uncertainty")
     require_numbers(buffer_m=buffer_m, pixel_m=pixel_m, share=share, debris_share=debris_share, gap_m=gap_m)
     if join not in ("mitre", "round"):
@@ -171,7 +180,8 @@ def area_total(outlines):
     Parameters
     ----------
     outlines : pandas.DataFrame
-        With `area_km2`, `area_unc_km2` and `area_unc_kind`, of `area_uncertainty` or `area_distribution`.
+        With `area_km2`, `area_unc_km2` and `area_unc_kind`, of `area_uncertainty` or `area_distribution`; of
+        one date, or of several where a column of ids says that each row is a glacier of its own.
 
     Returns
     -------
@@ -185,7 +195,8 @@ def area_total(outlines):
     Raises
     ------
     InventoryError
-        A column is missing, or the table holds bounds and intervals.
+        A column is missing, or the table holds bounds and intervals, several dates of a glacier, or a
+        "total".
     """
     needed = ["area_km2", "area_unc_km2", "area_unc_kind"]
     if missing := [name for name in needed if name not in outlines]:
@@ -195,6 +206,7 @@ def area_total(outlines):
     kinds = outlines["area_unc_kind"].unique().tolist()
     if len(kinds) > 1:
         raise InventoryError(f"The table holds half widths of several kinds, {kinds}: they do not add up.")
+    require_one_date(outlines)
     half = outlines["area_unc_km2"]
     total = {
         "glaciers": len(outlines),
@@ -215,6 +227,20 @@ def area_total(outlines):
 
 
 # ---- what they ask ----
+
+
+def require_one_date(outlines):
+    """InventoryError where a glacier, or a table that names none, has several dates; or there is a total."""
+    named = [name for name in ID_COLUMNS if name in outlines]
+    for name in named:
+        require_no_total(outlines[name])
+    rows = rows_of(outlines, next((name for name in named if not is_missing(outlines[name]).any()), None))
+    labels = label_of(rows)
+    if (labels.groupby(rows["glacier"]).nunique() > 1).any():
+        raise InventoryError(
+            f"area_total is of one date, and the table has several ({some(sorted(set(labels)), 3)}): choose "
+            "one, or see area_series; where each row is another glacier, name them in a column 'rgi_id'."
+        )
 
 
 def require_numbers(**numbers):

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import geopandas as gpd
 import pandas as pd
+import shapely
 
 from ..errors import InventoryError, warn
 from ..io.layers import geodesic_area_km2
@@ -13,14 +14,16 @@ from ..scores import GLACIER_PARTS
 from ..tables import lookup
 from .agreeing import agreement
 from .area import BOUND, METHODS, WITHOUT_PIXELS, area_uncertainty, pixel_of
-from .dated import PARTS, TOTAL, area_series, date_text, days_of
+from .dated import PARTS, TOTAL, area_series, date_text, days_of, require_no_total
 from .differences import area_change
 from .elevations import elevation_change
 from .matching import id_column, some
+from .overlaps import on_equal_areas
 from .tracking import dated, track
 from .trends import trend
 
 DIVIDED = {"split": "split", "merge": "merged", "split and merge": "split and merged"}  # event → status
+METHOD = "symmetric_buffer"  # of tables without errors: an assumption
 SAME_IDS = 0.9  # of the area of glaciers that go on, for a column of ids to be believed: an assumption
 
 
@@ -40,7 +43,7 @@ class Assessment:
     findings: pd.DataFrame
 
 
-def assess(inventories, *, by=None, years="dates", method="symmetric_buffer", pixel_m=None, dem=None):
+def assess(inventories, *, by=None, years="dates", method=None, pixel_m=None, dem=None):
     """Measure areas, errors, changes, trends and events of two inventories or more.
 
     Parameters
@@ -54,11 +57,12 @@ def assess(inventories, *, by=None, years="dates", method="symmetric_buffer", pi
         followed by where they lie (`track`).
     years : {"dates", "chen2022"}, number, or list of them
         Of `area_change`.
-    method : str
-        Of `area_uncertainty`, for tables without `area_unc_km2`. Where nothing tells the pixel that it needs,
-        the size law "rgi" serves instead, and a warning says so (assumption).
+    method : str, optional
+        Of `area_uncertainty`, for all tables, whatever errors they have. By default a table keeps its own
+        `area_unc_km2`, and those without get a "symmetric_buffer" (assumption). Where nothing tells the
+        pixel that a method needs, the size law "rgi" serves instead, and a warning says so (assumption).
     pixel_m : float, optional
-        Side of the pixels that were mapped [m].
+        Side of the pixels that were mapped [m], of tables that are measured.
     dem : path or xarray.DataArray, optional
         Elevation (y, x) [m]: also areas by elevation.
 
@@ -76,23 +80,27 @@ def assess(inventories, *, by=None, years="dates", method="symmetric_buffer", pi
     Raises
     ------
     InventoryError
-        Fewer than two dates, no common glaciers, dates that are missing or the same; see `area_change`.
+        Fewer than two dates, no common glaciers, no ground that two dates in succession share, dates that are
+        missing or the same; see `area_change`.
 
     Warns
     -----
     DataWarning
-        Errors by the size law, ids that do not last, outlines dated outside of the date of their inventory.
+        Errors by the size law, tables that keep their own although `pixel_m` is given, ids that do not last,
+        outlines dated outside of the date of their inventory.
     """
     labels, _, tables = dated(inventories, "assess", 2)
     labels = [in_years(label) for label in labels]
     findings = [qa(table).assign(date=label) for label, table in zip(labels, tables, strict=True)]
     tables = [ice_of(table, label) for label, table in zip(labels, tables, strict=True)]
     tell_of_other_dates(labels, tables)
-    tables = with_errors(tables, method, pixel_m)
+    tables = to_measure(labels, tables, method, pixel_m)
+    tables = with_errors(tables, method or METHOD, pixel_m)
+    require_same_ground(labels, tables)
     tracks = track(dict(zip(labels, tables, strict=True)))
     by, tables = with_names(labels, tables, tracks, by)
-    if any((table[by] == TOTAL).any() for table in tables):
-        raise InventoryError(f"A glacier is called {TOTAL!r} in {by!r}, as the sum of all is: rename it.")
+    for table in tables:
+        require_no_total(table[by])
     by_date = dict(zip(labels, tables, strict=True))
     total = "parts" if all(set(PARTS) <= set(table) for table in tables) else "linear"
     series = area_series(by_date, by=by, total=total, missing="vanished")
@@ -148,6 +156,19 @@ def tell_of_other_dates(labels, tables):
             )
 
 
+def to_measure(labels, tables, method, pixel_m):
+    """Outlines without their own errors where a method is asked; a DataWarning where a pixel alone is."""
+    if method is not None:
+        return [table.drop(columns=[*PARTS, "area_unc_km2"], errors="ignore") for table in tables]
+    own = [label for label, table in zip(labels, tables, strict=True) if "area_unc_km2" in table]
+    if own and pixel_m is not None:
+        warn(
+            f"Outlines of {', '.join(own)} keep their own errors (area_unc_km2), whatever the pixel. Name a "
+            f"method, such as {METHOD!r}, to measure those of all dates anew."
+        )
+    return tables
+
+
 def with_errors(tables, method, pixel_m):
     """Outlines with `area_unc_km2`: their own, or all by one method, the size law where no pixel is known."""
     lookup(METHODS, method, kind="method of area_uncertainty")
@@ -171,6 +192,17 @@ def own_errors(table):
     if "area_km2" not in table:
         table = table.assign(area_km2=geodesic_area_km2(table.geometry))
     return table if "area_unc_kind" in table else table.assign(area_unc_kind=BOUND)
+
+
+def require_same_ground(labels, tables):
+    """InventoryError where no outline of a date touches one of the next, whatever their ids say."""
+    shapes, _ = on_equal_areas(tables, "assess")
+    for one, two in pairwise(range(len(tables))):
+        if not shapely.STRtree(shapes[one]).query(shapes[two], predicate="intersects").size:
+            raise InventoryError(
+                f"No outline of {labels[one]} touches one of {labels[two]}: these are other places, or a CRS "
+                "is wrong."
+            )
 
 
 def with_names(labels, tables, tracks, by):

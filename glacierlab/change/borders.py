@@ -8,12 +8,15 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import InventoryError
+from ..errors import warn
 from ..io.layers import metric_crs
+from ..outlines.flaws import DATES
 from ..scores import GLACIER_PARTS
+from .dated import date_text
 
 DEGREE_M = 111_000.0  # of latitude, about
 GAP_M = 0.1  # outlines nearer than this touch: what a file's rounding and another CRS may open; an assumption
+SAME = 0.5  # of the smaller of two outlines: with more in common, one lies on the other; an assumption
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Borders:
     complexes: np.ndarray  # (k,) polygons in meters
     length_m: np.ndarray  # (n,) of each outline's border, divides left out
     crs: np.ndarray  # (k,) in which the complexes lie
+    layer: np.ndarray  # (n,) int, the same where outlines lie side by side, as those of one date do
 
     def per_outline(self, of_complexes):
         """What complexes have (k,), dealt out to their outlines (n,) by length of border."""
@@ -35,9 +39,10 @@ class Borders:
 
 def borders_of(outlines, crs=None, gap_m=GAP_M):
     """The `Borders` of outlines, in `crs`, else each complex in UTM or polar stereographic by its center."""
-    require_valid(outlines)
     first, second = touching(outlines, gap_m)
-    n = len(outlines)
+    layer = layers_of(outlines, first, second)
+    beside = layer[first] == layer[second]
+    first, second, n = first[beside], second[beside], len(outlines)
     links = coo_array((np.ones(len(first), bool), (first, second)), (n, n))
     count, complex_of = connected_components(links, directed=False)
     crs = metric_crs_of(outlines, complex_of, count) if crs is None else np.full(count, crs, object)
@@ -54,18 +59,8 @@ def borders_of(outlines, crs=None, gap_m=GAP_M):
         )
     )
     length -= np.bincount(first, shared, n) + np.bincount(second, shared, n)
-    return Borders(shapes, complex_of, join(shapes, complex_of, count, gap_m), np.maximum(length, 0.0), crs)
-
-
-def require_valid(outlines):
-    """InventoryError where a ring crosses itself: its area is not what it looks like."""
-    invalid = outlines.index[~outlines.is_valid]
-    if len(invalid):
-        raise InventoryError(
-            f"{len(invalid)} of {len(outlines)} outlines are invalid, the first in row {invalid[0]!r} "
-            f"({shapely.is_valid_reason(outlines.geometry[invalid[0]])}): open_inventory repairs them, and "
-            "outlines.qa says what is wrong."
-        )
+    complexes = join(shapes, complex_of, count, gap_m)
+    return Borders(shapes, complex_of, complexes, np.maximum(length, 0.0), crs, layer)
 
 
 def touching(outlines, gap_m):
@@ -84,6 +79,39 @@ def touching(outlines, gap_m):
     kinds = kinds_of(outlines)
     found = np.unique(np.sort([first, second], axis=0), axis=1)
     return found[:, (found[0] != found[1]) & (kinds[found[0]] == kinds[found[1]])]
+
+
+def layers_of(outlines, one, two):
+    """The layer of each outline (n,), of pairs that touch: what lies on another is in another layer.
+
+    Where outlines of two dates lie on each other, every date is a layer; else the table is one inventory,
+    drawn from scenes of several days. Copies of one date get layers of their own, and a DataWarning.
+    """
+    shapes, date = outlines.geometry.values, dates_of(outlines)
+    area = shapely.area(shapes)
+    shared = shapely.area(shapely.intersection(shapes[one], shapes[two]))
+    upon = shared > SAME * np.minimum(area[one], area[two])
+    twice = upon & (date[one] == date[two])
+    if (twice == upon).all():
+        date = np.zeros_like(date)
+    copy = np.zeros_like(date)
+    for at in np.flatnonzero(twice)[np.argsort(two[twice], kind="stable")]:  # what lies below comes first
+        copy[two[at]] = max(copy[two[at]], copy[one[at]] + 1)
+    if twice.any():
+        rows, at = outlines.index.tolist(), twice.argmax()
+        warn(
+            f"{(copy > 0).sum()} of {len(outlines)} outlines lie on others of their date, such as row "
+            f"{rows[two[at]]!r} on row {rows[one[at]]!r}, and their ground counts twice: see outlines.qa."
+        )
+    return date * len(outlines) + copy
+
+
+def dates_of(outlines):
+    """A number for each outline's date (n,)."""
+    column = next((name for name in DATES if name in outlines), None)
+    if column is None:
+        return np.zeros(len(outlines), int)
+    return np.unique([date_text(date) for date in outlines[column]], return_inverse=True)[1]
 
 
 def neighbors(shapes, others, gap):

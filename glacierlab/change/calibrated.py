@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import oaconvolve
 
-from ..errors import GlacierlabError, InventoryError, require_outlines
+from ..errors import GlacierlabError, InventoryError, require_outlines, require_valid
 from ..io.layers import geodesic_area_km2
 from .area import INTERVAL, pixel_of
 from .zones import zones_of
@@ -78,7 +78,7 @@ def area_distribution(outlines, calibration, probability=None, *, pixel_m=None):
     ----------
     outlines : geopandas.GeoDataFrame
         Mapped glaciers, one row each, in any CRS. Divides are taken as given: their error is none of the
-        border's.
+        border's. Dates are told apart as by `area_uncertainty`.
     calibration : AreaError
         Of `fit_area_error`, on maps of the same method and sensor.
     probability : xarray.Dataset or xarray.DataArray, optional
@@ -118,6 +118,7 @@ def area_distribution(outlines, calibration, probability=None, *, pixel_m=None):
     60 bytes a pixel.
     """
     require_outlines(outlines, "area_distribution")
+    require_valid(outlines, "area_distribution")
     if not isinstance(calibration, AreaError):
         raise GlacierlabError(
             f"calibration is an AreaError of change.fit_area_error, not {type(calibration).__name__}."

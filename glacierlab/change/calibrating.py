@@ -10,7 +10,7 @@ from rasterio.features import rasterize
 from scipy import fft
 from scipy.optimize import curve_fit, minimize_scalar, nnls
 
-from ..errors import GlacierlabError, InventoryError, require_outlines, warn
+from ..errors import GlacierlabError, InventoryError, require_outlines, require_valid, warn
 from ..io.layers import geodesic_area_km2
 from .area import require_numbers
 from .calibrated import AreaError, Z, bins_of, logit, size_of
@@ -104,6 +104,7 @@ def compared(outlines, truth, probability, by, pixel_m, reach_px):
     """The `Case` of each glacier of a scene that both tables name."""
     for table in (outlines, truth):
         require_outlines(table, "fit_area_error")
+        require_valid(table, "fit_area_error")
     column = id_column([outlines, truth], by)
     mapped = geodesic_area_km2(outlines.geometry)
     actual = dict(zip(truth[column], geodesic_area_km2(truth.geometry), strict=True))

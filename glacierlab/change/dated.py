@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from ..errors import InventoryError, require_outlines, warn
+from ..errors import InventoryError, require_outlines, require_valid, warn
 from ..io.dates import span
 from ..tables import lookup
 from .matching import ID_COLUMNS, shared_column, some
@@ -68,7 +68,8 @@ def area_series(inventories, *, by=None, total=None, missing=None):
     Raises
     ------
     InventoryError
-        No area, a negative one, no date or none that can be read, or two areas of a glacier at one date.
+        No area, a negative one, no date or none that can be read, or two areas of a glacier at one date; a
+        sum where a glacier is called "total".
     UnknownNameError
         Another `total` or `missing`.
 
@@ -79,6 +80,7 @@ def area_series(inventories, *, by=None, total=None, missing=None):
     """
     series = dated_rows(inventories, by)
     if total is not None:
+        require_no_total(series["glacier"])
         series = in_order(pd.concat([series, _totals(series, total, missing)], ignore_index=True))
     known = [name for name in PARTS if series[name].notna().any()]
     return series[[*COLUMNS, *known]]
@@ -145,6 +147,7 @@ def areas_of(table):
         from ..io.layers import geodesic_area_km2
 
         require_outlines(table, "An area")
+        require_valid(table, "An area")
         return geodesic_area_km2(table.geometry)
     return _numbers(table, "area_km2")
 
@@ -160,6 +163,14 @@ def glacier_column(tables, by=None):
     named = by is not None or any(name in table for table in tables for name in ID_COLUMNS)
     outlined = any(hasattr(table, "to_crs") for table in tables)
     return shared_column(tables, by) if named or outlined else None
+
+
+def require_no_total(names):
+    """InventoryError where a glacier is called as the sum of all is."""
+    if TOTAL in set(names):
+        raise InventoryError(
+            f"A glacier is called {TOTAL!r}, as the sum of all is: rename it, or leave it out if it is one."
+        )
 
 
 # ---- dates
@@ -317,17 +328,15 @@ def _totals(series, how, missing):
     independent_sum, correlated_sum = lookup(SUMS, how, kind="sum of errors")
     if missing is not None:
         lookup(MISSING, missing, kind="meaning of a missing glacier")
-    glaciers = series[series.glacier != TOTAL]
-    seen = glaciers.groupby("glacier", sort=False).label.nunique()
-    absent = seen.index[seen < glaciers.label.nunique()]
+    seen = series.groupby("glacier", sort=False).label.nunique()
+    absent = seen.index[seen < series.label.nunique()]
     if missing is None and len(absent):
         warn(
             f"{len(absent)} glaciers are not in every inventory, and the total takes them for 0 where they "
             f"are missing ({some(absent.tolist())}). missing='vanished' says it is so, 'unmapped' leaves "
             "them out."
         )
-    if missing == "unmapped":
-        glaciers = glaciers[~glaciers.glacier.isin(absent)]
+    glaciers = series[~series.glacier.isin(absent)] if missing == "unmapped" else series
     totals = []
     for label, rows in glaciers.groupby("label", sort=False):
         calibrated = rows[PARTS].notna().all(axis=1)

@@ -107,6 +107,8 @@ def area_change(first, second=None, *, years="dates", by=None, between=None, mis
     if missing is not None:
         lookup(MISSING, missing, kind="meaning of a missing glacier")
     conventions = years if isinstance(years, list | tuple) else [years]
+    if not conventions:
+        raise InventoryError(f"years={years!r} counts none: say 'dates', 'chen2022', a number or None.")
     for convention in conventions:
         _require_years(convention)
     pairs = _pairs(first, second, by, between)
@@ -156,9 +158,11 @@ def _pairs_of_series(series, between):
             "the columns glacier, window (or date) and area_km2."
         )
     if (series["window"] == "").any() and labels.groupby(series["glacier"]).nunique().min() < len(ordered):
+        year = year_between(series)
         raise InventoryError(
-            "The glaciers of this series have dates of their own: say which rows belong to one inventory in "
-            "a column 'window', such as '1986-1988' or '2005'."
+            f"The glaciers of this table have {len(ordered)} dates of their own, and a change is between two "
+            f"inventories. Give two tables, such as table[table.src_date < '{year}'] and the rest, or say in "
+            "a column 'window' ('1986-1988', '2005') which rows belong to one. area_series takes such dates."
         )
     if between is None:
         chosen = [*pairwise(ordered), (ordered[0], ordered[-1])][: None if len(ordered) > 2 else 1]
@@ -167,10 +171,21 @@ def _pairs_of_series(series, between):
     return [(series[labels == a], series[labels == b], a == ordered[0]) for a, b in chosen]
 
 
+def year_between(series):
+    """The year that ends the widest gap between dates."""
+    when = np.sort(dated.centers(series))
+    return int(when[np.diff(when).argmax() + 1])
+
+
 def _asked(between, ordered):
     """Pairs of labels of a series, as a user asked for them."""
-    one = len(between) == 2 and not any(isinstance(label, list | tuple) for label in between)
-    chosen = [tuple(map(dated.date_text, pair)) for pair in ([between] if one else between)]
+    several = isinstance(between, list | tuple) and any(isinstance(pair, list | tuple) for pair in between)
+    pairs = between if several else [between]
+    if wrong := [pair for pair in pairs if not isinstance(pair, list | tuple) or len(pair) != 2]:
+        raise InventoryError(
+            f"between: {wrong[0]!r} is no pair of dates. Say between=('2000', '2020'), or a list of such."
+        )
+    chosen = [tuple(map(dated.date_text, pair)) for pair in pairs]
     places = {label: place for place, label in enumerate(ordered)}
     for a, b in chosen:
         earlier, later = (lookup(places, label, kind="date of the series") for label in (a, b))

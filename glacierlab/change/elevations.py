@@ -10,7 +10,7 @@ from ..errors import GlacierlabError, InventoryError
 from ..io.layers import geodesic_area_km2, metric_crs
 from ..outlines.surfaces import cells, in_zones, located, surfaces
 from .agreeing import merged, own_names
-from .dated import TOTAL
+from .dated import TOTAL, require_no_total
 from .matching import id_column
 from .overlaps import largest_of_each, links, on_equal_areas
 
@@ -66,6 +66,7 @@ def elevation_change(first, second, dem, *, band_m=50.0, by=None):
     if not len(first) + len(second):
         raise InventoryError("elevation_change got two tables without outlines.")
     names = pd.Index(first[column]).append(pd.Index(second[column])).unique()
+    require_no_total(names)
     sides = [
         placed(each, names.get_indexer(table[column]), len(names))
         for each, table in zip(shapes, (first, second), strict=True)
@@ -133,6 +134,7 @@ def halves(ours, other, dem, *, min_overlap=0.5):
     alone = np.flatnonzero(owner < 0)
     owner[alone] = len(ours) + np.arange(len(alone))
     names = pd.Index(own_names(ours) + [own_names(other)[place] for place in alone], dtype=object)
+    require_no_total(names)
     size = len(names)
     sides = placed(shapes[0], np.arange(len(ours)), size), placed(shapes[1], owner, size)
     rows = []

@@ -3,7 +3,7 @@
 import numpy as np
 import shapely
 
-from ..errors import GlacierlabError, InventoryError, require_outlines
+from ..errors import GlacierlabError, require_outlines, require_valid
 
 
 def equal_area_crs(*tables):
@@ -26,14 +26,7 @@ def on_equal_areas(tables, needed_by):
     """
     for number, table in enumerate(tables, 1):
         require_outlines(table, needed_by)
-        invalid = np.flatnonzero(~table.geometry.is_valid)
-        if invalid.size:
-            row, outline = table.index.tolist()[invalid[0]], table.geometry.iloc[invalid[0]]
-            raise InventoryError(
-                f"{needed_by}: {invalid.size} of {len(table)} outlines of table {number} are invalid, the "
-                f"first in row {row!r}: {shapely.is_valid_reason(outline)}. open_inventory repairs those of "
-                "a file, geometry.make_valid() those in memory."
-            )
+        require_valid(table, needed_by, f"outlines of table {number}")
     crs = equal_area_crs(*tables)
     return [projected(table.geometry, crs) for table in tables], crs
 

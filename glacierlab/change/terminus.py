@@ -6,7 +6,7 @@ import pandas as pd
 import shapely
 from shapely.ops import substring
 
-from ..errors import GlacierlabError, InventoryError, require_outlines, warn
+from ..errors import GlacierlabError, InventoryError, warn
 from .matching import id_column, some
 from .overlaps import equal_area_crs, on_equal_areas, projected
 from .tracking import dated
@@ -18,8 +18,9 @@ def terminus_change(inventories, *, lines=None, boxes=None, width_m=None, headin
     """Retreat of glacier fronts from date to date: positive where a front went back, negative in an advance.
 
     With `lines`, along a center line: the front is where the line leaves the outline for the last time. With
-    `width_m`, by the box method: the area of the outline within a box of that width, divided by the width, so
-    that the whole front counts. Both may be asked at once.
+    `width_m`, by the box method (Moon and Joughin 2008, doi:10.1029/2007JF000927): the area of the outline
+    within a box of that width, divided by the width, so that the whole front counts. Both may be asked at
+    once.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def terminus_change(inventories, *, lines=None, boxes=None, width_m=None, headin
     Raises
     ------
     InventoryError
-        As `track`; ids that are missing or there twice; no lines or boxes; a width that is none.
+        As `track`; ids that are missing or there twice; no lines or boxes; a width that is none; no glacier
+        that lies where it did at the date before.
     GlacierlabError
         Neither `lines` nor `width_m`; boxes without a width; one line for several glaciers.
 
@@ -60,6 +62,7 @@ def terminus_change(inventories, *, lines=None, boxes=None, width_m=None, headin
     -----
     DataWarning
         Glaciers without a line or box, and outlines that theirs does not touch: they have no position.
+        Glaciers that are elsewhere than at the date before.
 
     Examples
     --------
@@ -79,10 +82,9 @@ def terminus_change(inventories, *, lines=None, boxes=None, width_m=None, headin
     if not heading_m > 0:
         raise GlacierlabError(f"heading_m={heading_m} is no length: give meters above 0.")
     labels, middles, tables = dated(inventories, "terminus_change")
-    for table in tables:
-        require_outlines(table, "terminus_change")
     column = id_column(tables, by)
     outlines = gathered(tables, column, width_m)
+    require_same_places(outlines)
     names = outlines.glacier.unique()
     lines = by_glacier(lines, "lines", column, names, tables[0].crs, outlines.crs)
     boxes = by_glacier(boxes, "boxes", column, names, tables[0].crs, outlines.crs)
@@ -106,6 +108,19 @@ def gathered(tables, column, width_m):
     )
     rows["width"] = rows.groupby("glacier").width.transform("mean")
     return gpd.GeoDataFrame(rows, geometry=np.concatenate(shapes), crs=crs)
+
+
+def require_same_places(outlines):
+    """InventoryError where no glacier touches its outline of the date before; a warning where some do not."""
+    seen = [(name, own.geometry.values) for name, own in outlines.groupby("glacier", sort=False)]
+    seen = [(name, shapes) for name, shapes in seen if len(shapes) > 1]
+    moved = [name for name, shapes in seen if not shapely.intersects(shapes[1:], shapes[:-1]).all()]
+    if not moved:
+        return
+    told = f"{len(moved)} of {len(seen)} glaciers do not touch their outline of the date before"
+    if len(moved) == len(seen):
+        raise InventoryError(f"{told} ({some(moved)}): these are other places, or a CRS or id is wrong.")
+    warn(f"{told}: is what {some(moved)} names one glacier?")
 
 
 def widths(table, width_m):
@@ -140,6 +155,8 @@ def by_glacier(given, what, column, names, own_crs, crs):
     if not given.geom_type.isin(wanted).all() or given.geometry.is_empty.any():
         found = sorted(set(given.geom_type.dropna()) - {*wanted}) or "no geometry"
         raise InventoryError(f"{what} are {wanted[0]}s, and some are {found}.")
+    if points := given.index[shapely.length(given.geometry.values) == 0].tolist():
+        raise InventoryError(f"{what} have no length in rows {some(points)} and head nowhere: draw them.")
     own = next((name for name in (column, "rgi_id") if name in given), None)
     if own is None:
         raise InventoryError(

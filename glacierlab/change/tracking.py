@@ -1,6 +1,6 @@
 """Glaciers through time: which outline of one date is which of the next, by where they lie."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from ..errors import InventoryError
+from ..errors import InventoryError, require_outlines
 from ..io.layers import geodesic_area_km2
 from .dated import center_of, date_text, days_of
 from .matching import id_column
@@ -129,12 +129,19 @@ def dated(inventories, needed_by, least=1):
             f"{needed_by} needs an inventory for each date, and this is one table: split it, as with "
             "dict(tuple(outlines.groupby('src_date')))."
         )
+    if not isinstance(inventories, Iterable):
+        raise InventoryError(
+            f"{needed_by} needs an inventory for each date, {{'2000': first, '2020': second}}, and this is "
+            f"{type(inventories).__name__}."
+        )
     by_date = isinstance(inventories, Mapping)
     tables = list(inventories.values() if by_date else inventories)
     if len(tables) < least:
         raise InventoryError(
             f"{needed_by} needs inventories of {least} dates or more, and got {len(tables)}."
         )
+    for table in tables:
+        require_outlines(table, needed_by)
     labels = [date_text(key) for key in inventories] if by_date else [date_of(table) for table in tables]
     middles = [center_of(label) for label in labels]
     if missing := [number for number, label in enumerate(labels, 1) if not label]:

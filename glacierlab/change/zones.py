@@ -41,14 +41,17 @@ def zones_of(outlines, reach_px, pixel_m, probability=None):
         ice, grid, crs, step = None, None, None, pixel_m
     borders = borders_of(outlines, crs=crs)
     lengths = lengths_px(borders, step)
-    trees = {code: np.flatnonzero(borders.crs[borders.complex_of] == code) for code in set(borders.crs)}
-    trees = {code: (rows, shapely.STRtree(borders.shapes[rows])) for code, rows in trees.items()}
+    places = list(zip(borders.crs[borders.complex_of], borders.layer, strict=True))
+    beside = {place: [] for place in places}
+    for row, place in enumerate(places):
+        beside[place].append(row)
+    trees = {place: (np.array(rows), shapely.STRtree(borders.shapes[rows])) for place, rows in beside.items()}
     for row, shape in enumerate(borders.shapes):
         number = borders.complex_of[row]
         west, _, _, north = shapely.bounds(borders.complexes[number])
         over = grid or Affine(step, 0, west, 0, -step, north)
         window, size = box_of(shape, over, int(np.ceil(reach_px)) + 1)
-        rows, tree = trees[borders.crs[number]]
+        rows, tree = trees[places[row]]
         shown = rows[tree.query(shapely.box(*edges(window, size)))]
         labels = labels_of(row, borders.shapes, shown, window, size)
         within, near, distance = around(labels, reach_px)

@@ -16,11 +16,12 @@ from .group import main, number, steps
 )  # fmt: skip
 @click.option("--dates", help="Of the inventories, in their order: '1998,2009' or '1986-1988,2019-2021'.")
 @click.option("--by", help="Column that names a glacier; default a column of ids, or where outlines lie.")
-@click.option("--pixel", "pixel_m", type=float, help="Side of the pixels that were mapped [m].")
+@click.option("--pixel", "pixel_m", type=float, help="Side of the pixels that were mapped [m], for --method.")
 @click.option(
-    "--method", default="symmetric_buffer", show_default=True,
-    help="How areas err: symmetric_buffer, buffer, perimeter, pixel_count, rgi, share.",
-)  # fmt: skip
+    "--method",
+    help="How areas of all files err: symmetric_buffer, buffer, perimeter, pixel_count, rgi, share. Default: "
+    "as area_unc_km2 of a file says, symmetric_buffer where it has none.",
+)
 @click.option(
     "--years", default="dates", show_default=True,
     help="Between dates: 'dates', 'chen2022', or, of two inventories, a number.",

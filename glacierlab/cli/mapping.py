@@ -76,6 +76,8 @@ OF_QUERIES = ("collection", "bbox", "dates", "max_cloud", "max_items")
 @model_options
 @click.option("--keep-ice/--no-keep-ice", default=True, show_default=True, help="Win back ice flagged cloud.")
 @click.option("--min-area", "min_area_km2", default=0.01, show_default=True, help="Smallest part [km²].")
+@click.option("--dem", metavar="FILE", help="Elevation: an inventory, glaciers divided, columns of RGI 7.0.")
+@click.option("--smooth", type=click.IntRange(0, 8), help="Rounds of smoothing the outlines; default none.")
 @click.option("--reference", help="Outlines or mask to score against.")
 @click.option(
     "--partial", is_flag=True, help="The reference labels only some of the ice: report recall alone."
@@ -87,7 +89,9 @@ OF_QUERIES = ("collection", "bbox", "dates", "max_cloud", "max_items")
 @scene_options
 @query_options
 @click.pass_context
-def map_command(context, paths, model, keep_ice, min_area_km2, reference, partial, output, stac, **options):
+def map_command(
+    context, paths, model, keep_ice, min_area_km2, dem, smooth, reference, partial, output, stac, **options
+):  # fmt: skip
     """Map glaciers by a threshold or a model; writes rasters, outlines, areas, a picture and a report.
 
     SCENE is what `doctor` opens. Several, a folder of several or a STAC query give a folder each, and
@@ -112,6 +116,7 @@ def map_command(context, paths, model, keep_ice, min_area_km2, reference, partia
     opening = opening_of(**options)
     held = Reference(open_truth(reference), Path(reference).name, not partial) if reference else None
     how = dict(model=list(model) or None, reference=held, keep_ice=keep_ice, min_area_km2=min_area_km2) | by
+    how |= dict(dem=dem, smooth=smooth)
     say = steps()
     if stac:
         scenes, opening = queried(stac, opening, **query)

@@ -11,7 +11,10 @@ import numpy as np
 import rioxarray  # noqa: F401  registers .rio
 import shapely
 import xarray as xr
+from affine import Affine
 from odc.geo.geobox import GeoBox
+from pyproj.crs import GeographicCRS
+from pyproj.crs.datum import CustomDatum, CustomPrimeMeridian
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
@@ -24,6 +27,7 @@ from .files import open_tags
 from .layers import require_crs, transform_of
 from .radiometry import FLAGS, apply_decode
 from .scene import existing
+from .shapes import beside
 
 RESAMPLING = {name: Resampling[name] for name in ("nearest", "bilinear", "cubic", "average")}
 WRAPS = {"phase": (-np.pi, np.pi), "aspect": (0.0, 360.0)}  # where a layer's last value meets its first
@@ -207,10 +211,16 @@ def aligned(own, grid):
 
 
 def positions(grid, own, rows, columns):
-    """Where points of a grid, by row and column of its pixels' corners, lie in another: (rows, columns)."""
+    """Where points of a grid, by row and column of its pixels' corners, lie in another: (rows, columns).
+
+    Columns in degrees go on across 180°.
+    """
     x, y = grid.affine * (columns.ravel(), rows.ravel())
     if not same_projection(grid.crs, own.crs):
         x, y = (np.array(v) for v in transform_points(grid.crs.to_wkt(), own.crs.to_wkt(), x, y))
+        if own.crs.geographic:
+            known = np.isfinite(x)
+            x[known] = beside(x[known], x[known][:1])
     x, y = ~own.affine * (x, y)
     return y, x
 
@@ -223,7 +233,10 @@ def coverage(grid, own, name):
     if not np.isfinite([x, y]).all():
         raise GridError(f"The scene lies outside {crs_name(own.crs)}, the CRS of {name!r}: check both.")
     footprint = shapely.Polygon(np.column_stack([x, y]))
-    inside = footprint.intersection(shapely.box(0, 0, own.shape[1], own.shape[0])).area
+    inside = sum(
+        footprint.intersection(shapely.box(at, 0, at + own.shape[1], own.shape[0])).area
+        for at in turns_of(own, x.min(), x.max())
+    )
     if inside > 0:
         return inside / footprint.area
     x, y = own.affine * (x, y)
@@ -251,7 +264,12 @@ def on_grid(raster, grid, resampling, chunks=None, wraps=None):
     """
     raster, own = require_layer(raster), geobox_of(raster, "Resampling")
     values = apply_decode(raster.transpose("y", "x"), {}, raster.rio.nodata).data
-    lazy = chunks is not None or raster.chunks is not None
+    return regridded(values, own, grid, resampling, chunks, wraps)
+
+
+def regridded(values, own, grid, resampling, chunks=None, wraps=None):
+    """Values (y, x) float32 of the GeoBox `own` on another, as `on_grid` does it."""
+    lazy = chunks is not None or not isinstance(values, np.ndarray)
     if aligned(own, grid):
         return da.asarray(values).rechunk(chunks or values.chunks) if lazy else values
     rows, columns = (
@@ -265,28 +283,55 @@ def on_grid(raster, grid, resampling, chunks=None, wraps=None):
 
 def part_on_grid(values, own, part, resampling, wraps):
     """A part of the grid as one block of a dask array, from the source's pixels below it and no others."""
-    below = window_below(own, part)
-    if below is None:
+    found = below(values, own, part)
+    if found is None:
         return da.full(tuple(part.shape), np.float32(np.nan))
-    resample = partial(resampled, own=own[below], grid=part, resampling=resampling, wraps=wraps)
-    block = dask.delayed(resample, pure=False)(values[below])
+    values, own = found
+    resample = partial(resampled, own=own, grid=part, resampling=resampling, wraps=wraps)
+    block = dask.delayed(resample, pure=False)(values)
     return da.from_delayed(block, part.shape, meta=np.empty((0, 0), np.float32))
 
 
-def window_below(own, part):
-    """Slices of the source's rows and columns that a part of a grid needs; None where it has none."""
-    rows, columns = np.meshgrid(*(np.linspace(0, n, 9) for n in part.shape), indexing="ij")
-    slices = []
-    for found, size in zip(positions(part, own, rows, columns), own.shape, strict=True):
-        found = found[np.isfinite(found)]
-        if not found.size:
-            return None
-        margin = 3 + 0.05 * np.ptp(found)  # neighbors, and what bends between the points looked at
-        start, stop = int(max(0, found.min() - margin)), int(min(size, np.ceil(found.max() + margin)))
-        if start >= stop:
-            return None
-        slices.append(slice(start, stop))
-    return tuple(slices)
+def below(values, own, grid):
+    """What a source (y, x) holds below a grid, and its GeoBox; None where that is nothing.
+
+    No other pixels are read. A source in degrees that closes around the globe goes on across its ends.
+    """
+    rows, columns = np.meshgrid(*(np.linspace(0, n, 9) for n in grid.shape), indexing="ij")
+    found = np.array(positions(grid, own, rows, columns))
+    found = found[:, np.isfinite(found).all(axis=0)]
+    if not found.size:
+        return None
+    # Neighbors of a cubic, and what bends between the points looked at.
+    margin = 3 + np.ptp(found, axis=1) * np.maximum(0.05, 3 / np.array(grid.shape))
+    top, left = np.floor(found.min(axis=1) - margin).tolist()
+    bottom, right = np.ceil(found.max(axis=1) + margin).tolist()
+    rows = slice(int(max(0, top)), int(min(own.shape[0], bottom)))
+    turns, width = turns_of(own, left, right), own.shape[1]
+    turn, count = 360 / abs(own.affine.a), int(right - left)
+    if not len(turns):
+        return None
+    if len(turns) == 1:
+        start, stop = int(max(0, left - turns[0])), int(min(width, np.ceil(right - turns[0])))
+        values, left = values[rows, start:stop], turns[0] + start
+    elif abs(turn - round(turn)) < 0.01 and count < turn < width + 0.5:  # it closes
+        turn = round(turn)
+        start = int(left % turn)
+        values = values[rows, start : min(start + count, turn)], values[rows, : max(0, start + count - turn)]
+        values = np.concatenate(values, axis=1)
+    else:
+        values, left = values[rows], 0
+    if 0 in values.shape:
+        return None
+    return values, GeoBox(values.shape, own.affine * Affine.translation(left, rows.start), own.crs)
+
+
+def turns_of(own, left, right):
+    """Where columns `left` to `right` meet a source: an offset [columns] for each turn of the globe."""
+    if not own.crs.geographic:
+        return np.zeros(1)
+    turn = 360 / abs(own.affine.a)
+    return turn * np.arange(np.floor((left - own.shape[1]) / turn) + 1, np.ceil(right / turn))
 
 
 def resampled(values, own, grid, resampling, wraps):
@@ -304,8 +349,13 @@ def resampled(values, own, grid, resampling, wraps):
 def warp(values, own, grid, resampling):
     """GDAL's warp of (band, y, x) float32 from one GeoBox to another, NaN for what is not finite."""
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
+    west, _, east, _ = own.boundingbox.bbox
     crs = own.crs.to_wkt()
     onto = crs if same_projection(own.crs, grid.crs) else grid.crs.to_wkt()
+    if onto != crs and own.crs.geographic and (west < -180 or east > 180):
+        middle = round((west + east) / 2)  # GDAL's longitudes end 180 from their meridian: from this one
+        datum = CustomDatum(ellipsoid=own.crs.proj.ellipsoid, prime_meridian=CustomPrimeMeridian(middle))
+        crs, own = GeographicCRS(datum=datum).to_wkt(), own.translate_pix(-middle / own.affine.a, 0)
     shape = dict(count=len(values), height=own.shape[0], width=own.shape[1])
     target = dict(crs=onto, transform=grid.affine, height=grid.shape[0], width=grid.shape[1])
     # Without the scales GDAL takes them from the block, and a block's neighbor gets others.

@@ -7,7 +7,7 @@ import shapely
 
 from ..errors import InventoryError, warn
 from .layers import geodesic_area_km2
-from .shapes import polygons_only
+from .shapes import polygonal
 
 KEYS = ["glac_id", "src_date", "anlys_id"]  # one analysis: a glacier, a date, an analyst's work
 LINE_TYPES = ("glac_bound", "intrnl_rock", "debris_cov")
@@ -31,8 +31,8 @@ def merged_analyses(polygons, name):
         raise InventoryError(f"{name} holds no polygon of line_type glac_bound, but {kinds}.")
     of_bounds = polygons[polygons["line_type"] == "glac_bound"]
     glaciers = of_bounds.drop_duplicates("analysis").set_index("analysis")
-    ice = [shapely.difference(s, rocks[a]) if a in rocks else s for a, s in bounds.items()]
-    glaciers = glaciers.loc[list(bounds)].set_geometry(polygons_only(ice), crs=polygons.crs)
+    ice = [polygonal(shapely.difference(s, rocks[a])) if a in rocks else s for a, s in bounds.items()]
+    glaciers = glaciers.loc[list(bounds)].set_geometry(ice, crs=polygons.crs)
     glaciers["repaired"] = polygons.groupby("analysis")["repaired"].any()
     for column, kind in {"parts": "glac_bound", "rocks": "intrnl_rock"}.items():
         counts = polygons.loc[polygons["line_type"] == kind, "analysis"].value_counts()
@@ -56,8 +56,8 @@ def joined(polygons):
 def with_debris(glaciers, debris):
     """Glaciers with the area of the debris on them, and its share."""
     nothing = shapely.Polygon()
-    on_ice = [shapely.intersection(s, debris.get(a, nothing)) for a, s in glaciers.geometry.items()]
-    covered = geodesic_area_km2(gpd.GeoSeries(polygons_only(on_ice), crs=glaciers.crs))
+    on_ice = [polygonal(s & debris.get(a, nothing)) for a, s in glaciers.geometry.items()]
+    covered = geodesic_area_km2(gpd.GeoSeries(on_ice, crs=glaciers.crs))
     return glaciers.assign(debris_km2=covered, debris_frac=covered / geodesic_area_km2(glaciers.geometry))
 
 

@@ -9,7 +9,6 @@ from numbers import Real
 
 import rasterio
 import shapely
-import shapely.affinity
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
@@ -19,6 +18,7 @@ from ..tables import COLLECTIONS, MASKS, PRODUCTS, SENSORS, band_name, lookup
 from .bands import MAX_PIXELS, BandFile, crs_name, pixel_size, read_grid
 from .catalogs import baseline_of
 from .radiometry import kind_of, per_band
+from .shapes import around, cut_at_180
 
 DEGREES = CRS("EPSG:4326")
 RIM_POINTS = 20  # along a file's side, which bends in another CRS
@@ -242,22 +242,7 @@ def outline_of(grid, crs):
     outline = reprojected(rim, grid.crs, crs)
     if not crs.geographic or grid.crs.geographic:
         return outline
-    return cut_at_180(outline, reprojected(rim.centroid, grid.crs, crs).x)
-
-
-def cut_at_180(outline, middle):
-    """An outline whose longitudes may jump by 360 degrees, as parts that lie within -180 and 180."""
-    whole = shapely.transform(
-        outline, lambda lon, lat: (middle + (lon - middle + 180) % 360 - 180, lat), interleaved=False
-    )
-    west, south, east, north = whole.bounds
-    if west >= -180 and east <= 180:
-        return outline
-    parts = [
-        shapely.affinity.translate(whole & shapely.box(start, south, start + 360, north), -180 - start)
-        for start in (-540, -180, 180)
-    ]
-    return shapely.union_all(parts)
+    return cut_at_180([around(outline, reprojected(rim.centroid, grid.crs, crs).x)])[0]
 
 
 def reprojected(geometry, source, target):

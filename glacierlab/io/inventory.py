@@ -20,6 +20,7 @@ AREA_COLUMNS = ("area_km2", "area", "db_area", "shape_area", "glc_area")  # as i
 AREA_UNITS = {1.0: "km2", 1e6: "m2", 100.0: "ha"}  # units per km²
 IN_FOLDERS = ("polygons.shp", "glims_polygons.shp")  # of a GLIMS submission, of a GLIMS download
 SHAPEFILE = bytes((0, 0, 0x27, 0x0A))  # how a .shp begins
+ASIDE = "review_"  # how layers begin that a review keeps beside the outlines
 RASTERS = (".tif", ".tiff", ".nc", ".zarr")
 
 
@@ -108,6 +109,8 @@ def read_vector(path, layer, encoding):
         raise InventoryError(
             f"{path} is a raster: open it with gl.open_map and outline it with gl.vectorize."
         )
+    if path.is_file() and not path.stat().st_size:
+        raise InventoryError(f"{path} is empty, 0 bytes. Copy or fetch it again.")
     if path.suffix.lower() == ".shp":
         require_whole_shapefile(path)
     try:
@@ -120,7 +123,9 @@ def read_vector(path, layer, encoding):
     except InventoryError:
         raise
     except Exception as error:  # pyogrio, pyarrow and GDAL each have their own
-        raise InventoryError(f"{path} cannot be read as a vector file: {one_line(error)}") from error
+        raise InventoryError(
+            f"{path} cannot be read as a vector file: {one_line(error)}. Is it whole? Copy or fetch it again."
+        ) from error
     if not isinstance(found, gpd.GeoDataFrame) or found.empty:
         raise InventoryError(f"{path} holds no outlines: {len(found)} rows, and no geometry.")
     if path.suffix.lower() == ".shp":
@@ -156,6 +161,7 @@ def layer_of(path, layer):
         if layer not in names:
             raise InventoryError(f"{path} has no layer {layer!r}, but {names}.")
         return layer
+    layers = [(name, kind) for name, kind in layers if not name.startswith(ASIDE)]
     shaped = [name for name, kind in layers if kind is not None]
     polygonal = [name for name, kind in layers if kind is not None and "Polygon" in kind] or shaped or names
     if len(polygonal) > 1:

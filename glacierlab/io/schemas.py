@@ -45,6 +45,13 @@ def known_inventory(names, columns):
     row = None
     if columns is not None:
         row = lookup(INVENTORIES, columns, kind="inventory")
+        known = [*dict.fromkeys([*row.signature, *row.columns.values()])]
+        if known and not {name.lower() for name in known} & {*lower}:
+            raise InventoryError(
+                f"columns={columns!r}, but the file has none of {row.long_name}'s columns "
+                f"({', '.join(known[:4])}, …): it has {list(names)}. Leave columns= out, or map its names by "
+                "a dict."
+            )
     else:
         fits = [
             r for r in INVENTORIES.values() if r.signature and {s.lower() for s in r.signature} <= {*lower}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import shapely
+from shapely.affinity import translate
 
 from ..errors import InventoryError, warn
 
@@ -16,7 +17,12 @@ def clean_shapes(outlines, name):
     outlines = polygons_alone(outlines, name)
     shapes = shapely.force_2d(outlines.geometry.values)
     if outlines.crs.is_geographic:
-        shapes = in_one_piece(shapes, name)
+        given, shapes = shapes, unwrapped(shapes)
+        if rows := [int(row) for row in wide(given) if shapes[row] is not given[row]]:
+            warn(
+                f"{name}: {len(rows)} outlines cross 180° and are put in one piece, with longitudes beyond "
+                f"it: rows {rows[:5]}{' …' if len(rows) > 5 else ''}."
+            )
     invalid = ~shapely.is_valid(shapes)
     marked = invalid | earlier_repairs(outlines)
     if invalid.any():
@@ -44,81 +50,111 @@ def polygons_alone(outlines, name):
     mixed = shapely.get_type_id(shapes) == 7
     if mixed.any():
         shapes = np.array(shapes, dtype=object)
-        shapes[mixed] = polygons_only(shapes[mixed])
+        shapes[mixed] = [polygonal(shape) for shape in shapes[mixed]]
         outlines = outlines.set_geometry(shapes, crs=outlines.crs)
     found = outlines.geom_type.where(~outlines.geometry.is_empty)
-    polygonal = found.isin(POLYGONS)
-    if not polygonal.any():
+    kept = found.isin(POLYGONS)
+    if not kept.any():
         kinds = sorted(set(found.dropna())) or "no geometry"
         raise InventoryError(f"{name} holds no polygons, but {kinds}. Outlines are polygons.")
-    if not polygonal.all():
-        rows = np.flatnonzero(~polygonal)
-        kinds = sorted({kind if isinstance(kind, str) else "nothing" for kind in found[~polygonal]})
+    if not kept.all():
+        rows = np.flatnonzero(~kept)
+        kinds = sorted({kind if isinstance(kind, str) else "nothing" for kind in found[~kept]})
         warn(
             f"{name}: {len(rows)} of {len(outlines)} rows hold no polygon ({', '.join(kinds)}) and are left "
             f"out: {rows[:5].tolist()}{' …' if len(rows) > 5 else ''}."
         )
-    return outlines[polygonal].reset_index(drop=True)
+    return outlines[kept].reset_index(drop=True)
 
 
 def repaired(shapes):
     """Valid polygons of invalid ones; rings keep their meaning (GEOS's structure method)."""
-    return polygons_only(shapely.make_valid(shapes, method="structure", keep_collapsed=False))
+    valid = shapely.make_valid(shapes, method="structure", keep_collapsed=False)
+    return np.array([polygonal(shape) for shape in valid], dtype=object)
 
 
-def polygons_only(geometries):
-    """Geometries without the points and lines that a repair, or a file, may hold."""
-    flat = np.empty(len(geometries), dtype=object)
-    for row, geometry in enumerate(geometries):
-        pieces = [piece for piece in shapely.get_parts(geometry) if piece.geom_type in POLYGONS]
-        flat[row] = geometry if geometry.geom_type in POLYGONS else shapely.union_all(pieces)
-    return flat
+def polygonal(geometry):
+    """A geometry without the points and lines that a repair, or a file, may hold."""
+    if geometry.geom_type in POLYGONS:
+        return geometry
+    pieces = shapely.get_parts(geometry) if geometry.geom_type == "GeometryCollection" else []
+    return shapely.union_all([polygonal(piece) for piece in pieces])
 
 
-def in_one_piece(shapes, name):
-    """Polygons in degrees whose rings jump from 180° E to 180° W, with longitudes that go on beyond 180."""
-    bounds = shapely.bounds(shapes)
-    turned = []
-    for row in np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 180):
-        whole = unwrapped(shapes[row])
-        if not whole.equals_exact(shapes[row]):
-            shapes[row] = whole
-            turned.append(int(row))
-    if turned:
-        warn(
-            f"{name}: {len(turned)} outlines cross 180° and are put in one piece, with longitudes beyond it: "
-            f"rows {turned[:5]}{' …' if len(turned) > 5 else ''}."
-        )
+# ---- across 180° ----
+
+
+def beside(longitudes, middle=0.0):
+    """Longitudes from half a turn before a middle up to half a turn after it.
+
+    >>> [float(beside(longitude)) for longitude in (-180.0, 180.0, 359.5)], float(beside(-179.0, 180.0))
+    ([-180.0, -180.0, -0.5], 181.0)
+    """
+    return longitudes - 360 * np.floor((longitudes - middle + 180) / 360)
+
+
+def around(shapes, middle):
+    """Shapes in degrees with all longitudes `beside` a middle."""
+    return shapely.transform(shapes, lambda at: np.column_stack([beside(at[:, 0], middle), at[:, 1]]))
+
+
+def width(shape):
+    """East to west, of the widest part [units of the CRS]."""
+    west, _, east, _ = shapely.bounds(shapely.get_parts(shape)).T
+    return float(np.max(east - west, initial=0))
+
+
+def wide(shapes):
+    """Rows of shapes in degrees that lie on both sides of 180°, or around a pole."""
+    west, _, east, _ = shapely.bounds(shapes).T
+    return np.flatnonzero(east - west > 180)
+
+
+def unwrapped(shapes):
+    """Polygons (row,) in degrees; those whose rings jump from 180° to -180° with longitudes beyond 180.
+
+    What goes around a pole stays as it is.
+    """
+    shapes = np.array(shapes, dtype=object)
+    for row in wide(shapes):
+        turned = around(shapes[row], 180.0)
+        if width(turned) <= 180 < width(shapes[row]):
+            shapes[row] = turned
     return shapes
 
 
-def unwrapped(shape):
-    """A polygon, or several, without jumps of 360° along its rings; as it is where one goes around a pole."""
-    parts = []
-    for part in shapely.get_parts(shape):
-        rings = [shapely.get_coordinates(ring) for ring in (part.exterior, *part.interiors)]
-        for ring in rings:
-            ring[:, 0] = np.unwrap(ring[:, 0], period=360)
-            if abs(ring[-1, 0] - ring[0, 0]) > 180:
-                return shape
-            ring[:, 0] += 360 * np.round(
-                (rings[0][:, 0].mean() - ring[:, 0].mean()) / 360
-            )  # beside its shell
-        parts.append(shapely.Polygon(rings[0], rings[1:]))
-    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+def whole(shapes):
+    """Polygons (row,) in degrees, unwrapped; those in parts on both sides of 180° as one."""
+    shapes = np.array(shapes, dtype=object)
+    for row in wide(shapes):
+        turned = around(shapes[row], 180.0)
+        if not len(wide([turned])):
+            parts = shapely.get_parts(turned)
+            shapes[row] = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+    return shapes
+
+
+def cut_at_180(shapes):
+    """Polygons (row,) in degrees; those with longitudes beyond 180° in parts that have none."""
+    shapes = np.array(shapes, dtype=object)
+    west, _, east, _ = shapely.bounds(shapes).T
+    for row in np.flatnonzero((west < -180) | (east > 180)):
+        sides = [
+            translate(shapes[row] & shapely.box(turn - 180, -90, turn + 180, 90), -turn)
+            for turn in (-360, 0, 360)
+        ]
+        shapes[row] = polygonal(shapely.union_all(sides))
+    return shapes
 
 
 def in_degrees(geometries):
     """A GeoSeries in degrees on WGS84; what another CRS has in one piece across 180° goes on beyond it."""
     degrees = geometries.to_crs("EPSG:4326")
-    bounds = degrees.bounds
-    for row in np.flatnonzero(bounds.maxx - bounds.minx > 180):
-        degrees.iloc[row] = unwrapped(degrees.iloc[row])
-    return degrees
+    return type(degrees)(unwrapped(degrees.values), index=degrees.index, crs=degrees.crs, name=degrees.name)
 
 
 def inside_points(geometries):
     """A point inside each of a GeoSeries, about central: (n, 2) longitude and latitude [degrees]."""
     points = shapely.get_coordinates(shapely.point_on_surface(in_degrees(geometries).values))
-    points[:, 0] = (points[:, 0] + 180) % 360 - 180
+    points[:, 0] = beside(points[:, 0])
     return points

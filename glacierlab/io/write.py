@@ -17,7 +17,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from ..errors import GlacierlabError, GridError, InventoryError, WriteError, warn
+from ..errors import GlacierlabError, GridError, InventoryError, WriteError, require_valid, warn
 from ..tables import NOT_OBSERVED, lookup
 from .bands import one_line
 from .dates import iso_range
@@ -231,7 +231,8 @@ def write_outlines(outlines, path, *, schema=None):
     Raises
     ------
     InventoryError
-        These are no outlines with a CRS, two columns share a name, or the ending is none of these.
+        These are no outlines with a CRS, two columns share a name, or the ending is none of these; with a
+        schema, rings cross themselves.
     UnknownNameError
         `schema` is another.
     WriteError
@@ -244,7 +245,9 @@ def write_outlines(outlines, path, *, schema=None):
     path = Path(path)
     require_writable(outlines, path)
     if schema is not None:
-        outlines = lookup(SCHEMAS, schema, kind="schema")(outlines)
+        in_schema = lookup(SCHEMAS, schema, kind="schema")
+        require_valid(outlines, f"schema={schema!r}")
+        outlines = in_schema(outlines)
     with whole_file(path) as temporary:
         write_vector(outlines, temporary, layer=path.stem)
     return path

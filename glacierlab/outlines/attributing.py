@@ -101,6 +101,11 @@ def attributes(outlines, dem, *, dem_source=None, min_cover=0.5):
     return table
 
 
+def unmeasured(outlines):
+    """The table of `attributes` for what is no glacier: where it lies and how large; the rest is unknown."""
+    return complete(outlines, located(outlines), pd.DataFrame(index=outlines.index))
+
+
 def name_of_dem(dem):
     """A DEM's file name, or what the array says of itself."""
     if isinstance(dem, str | PathLike):

@@ -23,7 +23,7 @@ def clean(mask, size=5, min_area_km2=0.01, min_hole_km2=0.01):
     Parameters
     ----------
     mask : xarray.DataArray
-        `class_map` (y, x) uint8: 1 glacier, 255 not observed.
+        `class_map` (y, x) uint8: 1 glacier, 255 not observed; or bool.
     size : int
         Side [px] of the square of opening, then closing; 0 leaves both out. Chen 2022 used 5; that opening
         comes first is an assumption.
@@ -42,7 +42,8 @@ def clean(mask, size=5, min_area_km2=0.01, min_hole_km2=0.01):
     Raises
     ------
     GlacierlabError
-        `size` is even or negative, or an area negative.
+        `size` is even or negative, or an area negative; there are codes of other classes (of a lazy map that
+        is told when it is computed).
     GridError
         The CRS is missing or in degrees, so that an area in pixels cannot be told.
     """
@@ -79,6 +80,7 @@ def clean_block(codes, size, min_pixels, min_hole_pixels):
     """The whole of `clean` on an array (y, x) uint8."""
     unseen = codes == NOT_OBSERVED
     glacier = codes == GLACIER
+    require_mask(codes)
     if size:
         square = np.ones((size, size), bool)
         glacier = ndimage.binary_opening(glacier, square)
@@ -89,6 +91,16 @@ def clean_block(codes, size, min_pixels, min_hole_pixels):
     holes = ~glacier & ~unseen
     small = small_parts(holes, min_hole_pixels, None, but_not=edge_or_near(unseen))
     return np.where(unseen, np.uint8(NOT_OBSERVED), (glacier | small) * GLACIER)
+
+
+def require_mask(codes):
+    """GlacierlabError where codes (y, x) tell more than glacier or not: their classes would be lost."""
+    others = np.setdiff1d(np.unique(codes), [0, GLACIER, NOT_OBSERVED])
+    if others.size:
+        raise GlacierlabError(
+            "A mask of glacier (1) or not (0) is cleaned, and this map has other classes too "
+            f"({others.tolist()}). Clean one thing at a time, such as all ice: clean(class_map.isin([1, 2]))."
+        )
 
 
 def small_parts(mask, min_pixels, structure, but_not=None):

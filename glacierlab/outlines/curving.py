@@ -14,7 +14,7 @@ from .arcs import SQUARE
 SHARES = np.array([1.0, 0.5, 0.25, 0.0])  # of the tolerance, one after the other where arcs would cross
 
 
-def require_smoothing(rounds, tolerance):
+def require_smoothing(rounds, tolerance=0.5):
     """GlacierlabError unless these are rounds and a tolerance [px] of smoothing."""
     if rounds not in range(9):
         raise GlacierlabError(f"{rounds} rounds of smoothing: give a whole number from 0 to 8.")

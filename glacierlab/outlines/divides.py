@@ -96,7 +96,8 @@ def split_glaciers(
         ("G010752E46800N"), which hardly ever moves with the DEM. Ids that are text (`rgi_id`, `glims_id`,
         `glac_id`, `glacier_id`, `local_id`) become "id_place" where a complex is divided. With an older
         inventory they are the older glacier's, as its `glac_name`; where it lies in several complexes now,
-        its largest piece keeps them and the others become "id_place".
+        its largest piece keeps them and the others become "id_place"; `older_id` is the older one's own in
+        all of them (of its first of these columns that says something), missing where there is none.
 
     Raises
     ------

@@ -7,7 +7,9 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from ..io.layers import WGS84
+from ..errors import misread
+from ..io.layers import WGS84, geodesic_area_km2
+from ..io.shapes import cut_at_180, polygonal, repaired, unwrapped, width
 from .dating import date_flaws
 from .findings import Flaw, text_of
 from .implausible import attribute_flaws
@@ -80,12 +82,8 @@ def coordinate_flaws(shapes, crs):
         return []
     west, south, east, north = shapely.bounds(shapes).T  # NaN where there is none
     x, y = np.fmax(abs(west), abs(east)), np.fmax(abs(south), abs(north))
-    if crs.is_geographic:
-        name, wrong, value = "meters_as_degrees", (x > 360) | (y > 90), np.fmax(x, y)
-    else:
-        meters = (crs.axis_info[0].unit_conversion_factor or 1) < 10  # a unit of kilometers is another matter
-        name, wrong, value = "degrees_as_meters", meters & (x <= 180) & (y <= 180), np.fmax(x, y)
-    return [Flaw(int(at), name, value[at], f"in {crs.name}") for at in np.flatnonzero(wrong)]
+    name, wrong = misread(x, y, crs)
+    return [Flaw(int(at), name, max(x[at], y[at]), f"in {crs.name}") for at in np.flatnonzero(wrong)]
 
 
 def as_one(flaws, rows):
@@ -97,54 +95,32 @@ def as_one(flaws, rows):
 
 
 def mended(shape, degrees):
-    """Valid polygons of a geometry, cut at the 180th meridian if it is in degrees; None if there are none."""
-    if degrees and width(shape) > 180:
-        shape = cut_at_antimeridian(shape)
+    """Valid polygons of a geometry, in degrees cut where they jump at 180°; None if there are none."""
+    jumps = degrees and width(shape) > 180
+    if jumps:
+        (shape,) = unwrapped([shape])
     if not shape.is_valid:
-        shape = shapely.make_valid(shape, method="structure", keep_collapsed=False)
-    return polygonal(shape)
-
-
-def polygonal(shape):
-    """The polygons of a geometry as one; None if it holds none."""
-    if shape.geom_type == "GeometryCollection":
-        pieces = [piece for each in shapely.get_parts(shape) if (piece := polygonal(each)) is not None]
-        shape = shapely.union_all(pieces)
-    return None if shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon") else shape
-
-
-def width(shape):
-    """East to west, of the widest part [units of the CRS]."""
-    west, _, east, _ = shapely.bounds(shapely.get_parts(shape)).T
-    return float(np.max(east - west, initial=0))
-
-
-def cut_at_antimeridian(shape):
-    """A shape in degrees that jumps from 180 to -180 as parts of both sides; as it is if that is no help."""
-    turned = shapely.transform(shape, lambda points: points + (points[:, :1] < 0) * [360.0, 0.0])
-    if width(turned) > 180 or not turned.is_valid:
-        return shape
-    east = shapely.intersection(turned, shapely.box(-360, -90, 180, 90))
-    west = shapely.transform(
-        shapely.intersection(turned, shapely.box(180, -90, 720, 90)), lambda points: points - [360.0, 0.0]
-    )
-    sides = [side for each in (east, west) if (side := polygonal(each)) is not None]
-    return shapely.MultiPolygon([part for side in sides for part in shapely.get_parts(side)])
+        (shape,) = repaired([shape])
+    shape = polygonal(shape)
+    if jumps:
+        (shape,) = cut_at_180([shape])
+    return None if shape.is_empty else shape
 
 
 def measures(shapes, crs):
     """Geodesic area [km²] and length of the outer rings [m]; NaN where there is no shape, or no CRS."""
-    found = np.full((len(shapes), 2), np.nan)
+    found = np.full((2, len(shapes)), np.nan)
     there = np.flatnonzero([shape is not None for shape in shapes])
     if crs is None or not there.size:
-        return found.T
-    degrees = np.asarray(gpd.GeoSeries(shapes[there], crs=crs).to_crs("EPSG:4326").values)
-    bounds = shapely.bounds(degrees)
-    for at in np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 180):  # else its ring seems to run the other way
-        degrees[at] = cut_at_antimeridian(degrees[at])
-    for at in np.flatnonzero(np.isfinite(bounds).all(axis=1)):
-        found[there[at]] = WGS84.geometry_area_perimeter(shapely.orient_polygons(degrees[at]))
-    return found.T * np.array([[1e-6], [1]])
+        return found
+    degrees = gpd.GeoSeries(shapes[there], crs=crs).to_crs("EPSG:4326")
+    known = np.isfinite(degrees.bounds).all(axis=1).to_numpy()
+    there, degrees = there[known], degrees[known]
+    found[0, there] = geodesic_area_km2(degrees)
+    parts, of_row = shapely.get_parts(degrees.values, return_index=True)
+    lengths = [WGS84.geometry_length(ring) for ring in shapely.get_exterior_ring(parts)]
+    found[1, there] = np.bincount(of_row, lengths, minlength=len(there))
+    return found
 
 
 def names_of(table, ids):
@@ -177,8 +153,11 @@ def size_flaws(looked, limits):
         mean_width = 2e6 * looked.area_km2 / looked.perimeter_m
     tiny = looked.area_km2 < limits["min_area_km2"]
     thin = mean_width < limits["min_width_m"]
-    flaws = [Flaw(int(at), "tiny", looked.area_km2[at]) for at in np.flatnonzero(tiny)]
-    said = "{:.3g} km², {:.3g} m around"
+    least, said = limits["min_area_km2"], "{:.3g} km², {:.3g} m around"
+    flaws = [
+        Flaw(int(at), "tiny", looked.area_km2[at], f"{looked.area_km2[at]:.3g} km², least {least:g}")
+        for at in np.flatnonzero(tiny)
+    ]
     return flaws + [
         Flaw(int(at), "sliver", mean_width[at], said.format(looked.area_km2[at], looked.perimeter_m[at]))
         for at in np.flatnonzero(thin)

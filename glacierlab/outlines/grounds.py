@@ -7,15 +7,15 @@ import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio import Affine
-from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.fill import fillnodata
 from scipy import ndimage
 from tqdm import tqdm
 
 from ..errors import InventoryError
-from ..io.align import default_resampling, geobox_of, on_grid, positions, window_below
+from ..io.align import default_resampling, positions, regridded
 from ..io.layers import metric_crs
+from ..io.shapes import around, cut_at_180, whole
 from .cutting import divides_of, faces_of, joined, numbers_at
 from .flowsheds import MARGIN, surroundings
 
@@ -28,14 +28,12 @@ MOST_CELLS = 3e7  # of any; a cell takes about a hundred bytes
 class Ground:
     """A polygon of a CRS on a grid of another one, in meters, which does not move when the polygon changes.
 
-    In degrees, a polygon on both sides of 180° is taken the other way round, from 0 to 360.
+    In degrees, a polygon on both sides of 180° is taken in one piece, with longitudes beyond it.
     """
 
     def __init__(self, polygon, crs, metric, cell_m=None):
         self.given, self.crs, self.metric = polygon, crs, metric
-        west, _, east, _ = polygon.bounds
-        self.round_the_world = crs.is_geographic and east - west > 180
-        self.polygon = self.here(polygon)
+        self.polygon = whole([polygon])[0] if crs.is_geographic else polygon
         self.middle = np.mean(self.polygon.bounds[::2])
         self.in_meters = self.to_meters(self.polygon)
         west, south, east, north = self.in_meters.bounds
@@ -56,19 +54,12 @@ class Ground:
         self.ice = self.burnt([self.in_meters]) > 0
 
     def here(self, geometries):
-        """Geometries of the polygon's CRS on its way round the world."""
-        if not self.round_the_world:
-            return geometries
-        return shapely.transform(geometries, lambda at: np.column_stack([at[:, 0] % 360, at[:, 1]]))
+        """Geometries of the polygon's CRS on its turn of the globe."""
+        return around(geometries, self.middle) if self.crs.is_geographic else geometries
 
     def back(self, polygons):
         """Polygons as they were given, in two where they cross 180°."""
-        if not self.round_the_world:
-            return polygons
-        east = shapely.intersection(polygons, shapely.box(0, -90, 180, 90))
-        west = shapely.intersection(polygons, shapely.box(180, -90, 360, 90))
-        west = shapely.transform(west, lambda at: at - [360, 0])
-        return np.array([polygons_of(pair) for pair in zip(east, west, strict=True)], dtype=object)
+        return cut_at_180(polygons) if self.polygon is not self.given else polygons
 
     def to_meters(self, geometries):
         """Geometries of the polygon's CRS on the grid."""
@@ -77,11 +68,8 @@ class Ground:
     def from_meters(self, geometries):
         """Geometries on the grid in the polygon's CRS."""
 
-        def place(x, y):
-            x, y = transformer(self.metric, self.crs).transform(x, y)
-            return ((x - self.middle + 180) % 360 + self.middle - 180 if self.crs.is_geographic else x), y
-
-        return shapely.transform(geometries, place, interleaved=False)
+        onto = transformer(self.metric, self.crs).transform
+        return self.here(shapely.transform(geometries, onto, interleaved=False))
 
     def burnt(self, polygons):
         """Number from 1 of the polygon, in meters, that each cell's middle lies in, the first of several."""
@@ -127,30 +115,8 @@ class Ground:
         rows, columns = np.array(self.grid.shape) / 2
         y, x = positions(self.grid, own, rows + np.array([0, 1, 0]), columns + np.array([0, 0, 1]))
         per_cell = abs((x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0]))
-        found = np.full(self.grid.shape, np.float32(np.nan))
-        halves = self.turns(dem)
-        # A mean needs the corners of a cell, and those of one on the seam lie a turn apart.
-        for method in [default_resampling(dem, own, self.grid), Resampling.bilinear][: len(halves)]:
-            for half in halves:
-                below = window_below(own if half is dem else geobox_of(half, "split_glaciers"), self.grid)
-                if below is not None:
-                    values = on_grid(half.isel(y=below[0], x=below[1]).compute(), self.grid, method)
-                    found = np.where(np.isnan(found), values, found)
-        return found, per_cell * self.ice.sum()
-
-    def turns(self, dem):
-        """A DEM; where it is in degrees and 180° matters, its halves, with longitudes from -180 to 180."""
-        corners = np.array(self.grid.extent.boundary.coords[:-1]).T
-        longitude, _ = transformer(self.metric, "EPSG:4326").transform(*corners)
-        if not dem.rio.crs.is_geographic or (np.ptp(longitude) < 180 and abs(dem.x).max() < 180.001):
-            return [dem]
-        halves, x = [], dem.x.values
-        seam = 2 * abs(x[1] - x[0])  # for neighbors on the other side
-        for start, turn in ((-360, 360), (-180, 0), (0, 0), (180, -360)):
-            half = (x >= start - seam) & (x <= start + 180 + seam)
-            if half.sum() > 4:
-                halves.append(dem.isel(x=half).assign_coords(x=x[half] + turn))
-        return halves
+        heights = regridded(dem.data, own, self.grid, default_resampling(dem, own, self.grid))
+        return np.asarray(heights), per_cell * self.ice.sum()
 
 
 def in_turn(outlines):

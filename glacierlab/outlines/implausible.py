@@ -68,10 +68,22 @@ def elevation_flaws(values):
 
 def angle_flaws(values, limits):
     slope, aspect, sector = values["slope_deg"], values["aspect_deg"], values["aspect_sec"]
-    steep = (slope <= 0) | (slope > limits["max_slope_deg"])
-    flaws = [Flaw(int(at), "slope_impossible", slope[at]) for at in np.flatnonzero(steep)]
+    most = limits["max_slope_deg"]
+    steep = (slope <= 0) | (slope > most)
+    flaws = [
+        Flaw(
+            int(at),
+            "slope_impossible",
+            slope[at],
+            f"slope_deg {slope[at]:.4g}, not above 0 and up to {most:g}",
+        )
+        for at in np.flatnonzero(steep)
+    ]
     turned = (aspect < 0) | (aspect > 360)
-    flaws += [Flaw(int(at), "aspect_impossible", aspect[at]) for at in np.flatnonzero(turned)]
+    flaws += [
+        Flaw(int(at), "aspect_impossible", aspect[at], f"aspect_deg {aspect[at]:.4g}, not 0 to 360")
+        for at in np.flatnonzero(turned)
+    ]
     middle = (sector - 1) * SECTOR
     apart = abs((aspect - middle + 180) % 360 - 180)
     other = (apart > SECTOR / 2 + SLACK) & ~turned & (sector >= 1) & (sector <= 8)

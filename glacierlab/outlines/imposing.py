@@ -17,6 +17,8 @@ def impose(outlines, divides):
     """(row, polygon, position in `divides` or -1) of every glacier of every complex."""
     lines = require_divides(divides)
     divides = divides.geometry.to_crs(outlines.crs)
+    if len(divides) and not len(divides.sindex.query(outlines.geometry, predicate="intersects")[0]):
+        warn("The divides touch no outline, so that none is divided: is their CRS right, and their place?")
     areas, parts, uncut = geodesic_area_km2(outlines.geometry), [], []
     for row, polygon, metric in in_turn(outlines):
         near = np.sort(divides.sindex.query(polygon, predicate="intersects"))

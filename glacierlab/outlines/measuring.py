@@ -8,6 +8,7 @@ import shapely
 from pyproj import Transformer
 
 from ..io.layers import WGS84, require_crs, transform_of
+from ..io.shapes import beside
 
 STEP = 32  # pixels between places where a pixel's area is measured
 
@@ -69,8 +70,7 @@ def areas_km2(geometries):
 
 def _turn_and_excess(one, other):
     """Change of longitude along edges, and spherical excess between them and the equator."""
-    turn = np.radians(other[:, 0] - one[:, 0])
-    turn -= 2 * np.pi * np.round(turn / (2 * np.pi))  # the short way, also across the antimeridian
+    turn = np.radians(beside(other[:, 0] - one[:, 0]))  # the short way, also across the antimeridian
     first, second = (np.tan(np.arcsin(np.clip(authalic(p[:, 1]), -1, 1)) / 2) for p in (one, other))
     return turn, 2 * np.arctan2(np.tan(turn / 2) * (first + second), 1 + first * second)
 

@@ -6,8 +6,8 @@ import shapely
 
 from ..io.layers import geodesic_area_km2
 from ..io.schemas import ID_COLUMNS
-from ..io.shapes import inside_points
-from .surfaces import whole
+from ..io.shapes import inside_points, whole
+from .checking import id_column
 
 NAMES = ("glac_name",)  # both halves of a complex may bear its name
 IDS = tuple(name for name in ID_COLUMNS if name not in NAMES)
@@ -30,7 +30,7 @@ def as_table(outlines, parts, divides=None):
     table, rows, older = table.iloc[order].reset_index(drop=True), rows[order], older[order]
     inside = inside_points(table.geometry)
     table = table.assign(cenlon=inside[:, 0], cenlat=inside[:, 1])
-    places = np.array([place_name(p) for p in whole(table.geometry.to_crs("EPSG:4326"))], dtype=object)
+    places = np.array([place_name(p) for p in whole(table.geometry.to_crs("EPSG:4326").values)], dtype=object)
     divided = np.bincount(rows, minlength=len(outlines))[rows] > 1
     for name in MEASURED:
         if name in table:
@@ -45,6 +45,9 @@ def as_table(outlines, parts, divides=None):
                 table[name] = suffixed(table[name], places, repeats(older, table.area_km2))
     if "glac_id" not in table:
         table["glac_id"] = places
+    known = None if divides is None else id_column(divides, None, ID_COLUMNS)
+    if known is not None:
+        table["older_id"] = pd.array(taken(None, divides[known], older))
     return table
 
 

@@ -7,7 +7,8 @@ import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import GridError, InventoryError, UnknownNameError, require_outlines, warn
+from ..errors import GridError, InventoryError, UnknownNameError, require_outlines, require_valid, warn
+from ..io.dates import span
 from ..io.layers import WGS84, geodesic_area_km2, metric_crs, require_crs
 from ..io.schemas import ID_COLUMNS
 from ..io.shapes import in_degrees, inside_points
@@ -54,7 +55,7 @@ def lakes(outlines, glaciers, *, dem=None, contact_m=30.0, by=None):
     Raises
     ------
     InventoryError
-        A table is none of polygons, has no CRS, or dates differ.
+        A table is none of polygons, has no CRS; dates differ, or are none.
     SceneError, GridError
         The DEM cannot be read, or has no CRS.
 
@@ -65,27 +66,35 @@ def lakes(outlines, glaciers, *, dem=None, contact_m=30.0, by=None):
     """
     if not isinstance(outlines, dict):
         return lakes_of(outlines, glaciers, dem, contact_m, by)
-    glaciers = by_date(glaciers, outlines, "glaciers")
-    found = {str(date): lakes_of(each, glaciers[date], dem, contact_m, by) for date, each in outlines.items()}
-    crs = next(iter(found.values())).crs
-    tables = [table.to_crs(crs).assign(date=date) for date, table in found.items()]
-    series = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=crs)
-    series.insert(0, "date", series.pop("date"))
+    glaciers, outlines = by_date(glaciers, outlines, "glaciers"), in_time(outlines, "lakes")
+    found = {date: lakes_of(each, glaciers[date], dem, contact_m, by) for date, each in outlines.items()}
+    series = one_table(found)
     series.insert(0, "lake", lake_numbers(series))
     series = series.sort_values(
         ["lake", "date", "area_km2"], ascending=[True, True, False], ignore_index=True
     )
-    total = series.groupby(["lake", "date"]).area_km2.sum().unstack(fill_value=0.0)  # 0 once it is gone
+    areas = series.groupby(["lake", "date"], observed=True).area_km2.sum()
+    total = areas.unstack(fill_value=0.0)  # 0 once it is gone
     change = total.diff(axis=1).stack().rename("change_km2").reset_index()
     series = series.merge(change, on=["lake", "date"], how="left")
     series.loc[series.duplicated(["lake", "date"]), "change_km2"] = np.nan
+    return series.astype({"date": object})
+
+
+def one_table(found):
+    """Tables of several dates below each other, in the first one's CRS; `date` in front, in order of time."""
+    crs = next(iter(found.values())).crs
+    tables = [table.to_crs(crs).assign(date=str(date)) for date, table in found.items()]
+    series = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=crs)
+    series.insert(0, "date", pd.Categorical(series.pop("date"), [str(date) for date in found], ordered=True))
     return series
 
 
 def lakes_of(outlines, glaciers, dem, contact_m, by):
     """The lakes of one date."""
-    require_outlines(outlines, "lakes")
-    require_outlines(glaciers, "lakes")
+    for table in (outlines, glaciers):
+        require_outlines(table, "lakes")
+        require_valid(table, "lakes")
     found = outlines[outlines["class"] == LAKE] if "class" in outlines.columns else outlines
     if "class" in glaciers.columns:
         glaciers = glaciers[glaciers["class"].isin([*GLACIER_PARTS, "glacier"])]
@@ -162,6 +171,19 @@ def lake_numbers(series):
     return pd.DataFrame({"group": group, "largest": -largest}).groupby(["largest", "group"]).ngroup() + 1
 
 
+def in_time(tables, what):
+    """A dict of date to table, the earliest first; InventoryError where it has no dates."""
+    try:
+        starts = {date: span(date)[0] for date in tables}
+    except (TypeError, ValueError):
+        starts = {}
+    if not starts:
+        raise InventoryError(
+            f"{what} by date need dates as names, such as {{'2005': …}}, not {list(tables)}."
+        )
+    return {date: tables[date] for date in sorted(tables, key=starts.get)}
+
+
 def by_date(tables, dates, what):
     """One table for each date; InventoryError where dates are missing."""
     if not isinstance(tables, dict):
@@ -196,7 +218,7 @@ def debris(glaciers, class_map, *, by=None):
     Raises
     ------
     InventoryError
-        The outlines are none of polygons, have no CRS, repeat an id, or dates differ.
+        The outlines are none of polygons, have no CRS, or repeat an id; dates differ, or are none.
     UnknownNameError
         The map has no debris-covered ice among its classes.
     GridError
@@ -209,18 +231,14 @@ def debris(glaciers, class_map, *, by=None):
     """
     if not isinstance(class_map, dict):
         return debris_of(glaciers, class_map)
-    glaciers = by_date(glaciers, class_map, "glaciers")
-    found = {str(date): debris_of(glaciers[date], each) for date, each in class_map.items()}
-    ids = {date: named(table, by) for date, table in found.items()}
-    crs = next(iter(found.values())).crs
-    tables = [table.to_crs(crs).assign(date=date) for date, table in found.items()]
-    series = gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=crs)
-    series.insert(0, "date", series.pop("date"))
-    names = pd.Series(np.concatenate([ids[date] for date in found]), series.index)
+    glaciers, class_map = by_date(glaciers, class_map, "glaciers"), in_time(class_map, "debris")
+    found = {date: debris_of(glaciers[date], each) for date, each in class_map.items()}
+    series = one_table(found)
+    names = pd.Series(np.concatenate([named(table, by) for table in found.values()]), series.index)
     before = series.sort_values("date", kind="stable").groupby(names, sort=False)
     series["change_km2"] = before.debris_km2.diff()
     series["change_frac"] = before.debris_frac.diff()
-    return series
+    return series.astype({"date": object})
 
 
 def named(table, by):
@@ -238,6 +256,7 @@ def named(table, by):
 def debris_of(glaciers, class_map):
     """Debris of one date."""
     require_outlines(glaciers, "debris")
+    require_valid(glaciers, "debris")
     mask = class_map["class_map"] if hasattr(class_map, "data_vars") else class_map
     if set(mask.dims) != {"y", "x"}:
         raise GridError(f"The class map has dims {mask.dims}, not (y, x): choose one date with isel or sel.")

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from ..io.shapes import polygonal, width
 from .dating import turned_around
-from .flaws import DATES, measures, mended, polygonal, width
+from .flaws import DATES, measures, mended
 
 HALF = 0.5  # of an outline: with more of it inside another, which one is right takes a person
 
@@ -120,7 +121,7 @@ def cut_overlap(work, flaw, limits):
         return "one of them left out"
     small, large = work.valid(flaw.position), work.valid(flaw.other)
     left = polygonal(shapely.difference(small, large))
-    if left is None or left.area < HALF * small.area:
+    if left.area < HALF * small.area:
         return ""
     work.put(flaw.position, left)
     return "cut from this one"

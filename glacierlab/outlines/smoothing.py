@@ -7,6 +7,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import GlacierlabError, InventoryError, require_outlines, warn
+from ..io.shapes import beside
 from ._kernels.crossing import crossings
 from .arcs import SQUARE, arcs_of
 from .curving import require_smoothing, smoothed_arcs
@@ -127,7 +128,7 @@ class Plane:
         if self.fro is None:
             return given
         given = np.stack(self.fro.transform(*given.T), axis=1)
-        given[:, 0] += 360 * np.round((near[:, 0] - given[:, 0]) / 360)
+        given[:, 0] = beside(given[:, 0], near[:, 0])
         return given
 
     def fixed(self, given):

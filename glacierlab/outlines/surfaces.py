@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from ..errors import GridError, InventoryError, warn
 from ..features.dem import METERS
-from ..io.align import geobox_of, open_layer, positions, require_layer
+from ..io.align import below, geobox_of, open_layer, require_layer
 from ..io.layers import WGS84, geodesic_area_km2, metric_crs, require_crs
 from ..io.radiometry import apply_decode
+from ..io.shapes import beside, repaired, whole
 
 MAX_SPACING_M = 100.0
 RIM_M = 130.0  # around the outline: half the window that center lines smooth over
@@ -68,7 +69,8 @@ def located(outlines):
     InventoryError
         Outlines lie nowhere on earth, or have no area.
     """
-    degrees = whole(outlines.geometry.to_crs("EPSG:4326"))
+    degrees = whole(shapely.force_2d(outlines.geometry.to_crs("EPSG:4326").values))
+    degrees = gpd.GeoSeries(degrees, outlines.index, crs="EPSG:4326")
     bounds = degrees.bounds
     off = ~(bounds[["miny", "maxy"]].abs().max(axis=1) <= 90).to_numpy()
     wide = (bounds.maxx - bounds.minx > 180).to_numpy() & ~off
@@ -81,9 +83,7 @@ def located(outlines):
     if (invalid := ~degrees.is_valid).any():
         names = [name_of(outlines, place) for place in np.flatnonzero(invalid)]
         tell("their rings are invalid; measured as repaired, see what outlines.qa says", names)
-        fixed = shapely.make_valid(degrees.values[invalid], method="structure", keep_collapsed=False)
-        degrees = degrees.copy()
-        degrees.iloc[np.flatnonzero(invalid)] = [polygonal(geometry) for geometry in fixed]
+        degrees[invalid.to_numpy()] = repaired(degrees.values[invalid])
     inside = shapely.point_on_surface(degrees.values)
     for wrong, what in (
         (shapely.is_empty(inside), "have no area: leave them out"),
@@ -92,35 +92,14 @@ def located(outlines):
         if wrong.any():
             first = name_of(outlines, int(wrong.argmax()))
             raise InventoryError(f"{wrong.sum()} of {len(outlines)} outlines {what}. The first is {first}.")
-    places = {"cenlon": wrapped(shapely.get_x(inside)), "cenlat": shapely.get_y(inside)}
+    places = {"cenlon": beside(shapely.get_x(inside)), "cenlat": shapely.get_y(inside)}
     return outlines.set_geometry(degrees).assign(area_km2=geodesic_area_km2(degrees), **places)
 
 
-def wrapped(longitudes):
-    """Longitudes from -180 up to 180."""
-    return (longitudes + 180) % 360 - 180
-
-
-def whole(degrees):
-    """A GeoSeries in degrees where what spans the antimeridian goes on past 180 and is of one piece."""
-    degrees = gpd.GeoSeries(shapely.force_2d(degrees.values), degrees.index, crs=degrees.crs)
-    across = (degrees.bounds.maxx - degrees.bounds.minx > 180).to_numpy()
-    if across.any():
-        turned = shapely.transform(degrees.values[across], lambda xy: np.c_[xy[:, 0] % 360, xy[:, 1]])
-        degrees.iloc[np.flatnonzero(across)] = [polygonal(geometry) for geometry in turned]
-    return degrees
-
-
-def polygonal(geometry):
-    """The union of a geometry's polygons, without the points and lines that a repair may leave."""
-    parts = [part for part in shapely.get_parts(geometry) if part.geom_type.endswith("Polygon")]
-    return shapely.union_all(parts)
-
-
 def require_dem(dem):
-    """Elevations as a DataArray (y, x), lazy if they are a path; GridError where they are none in meters.
+    """Elevations (y, x) float32, lazy if they are a path; GridError where they are none in meters.
 
-    Numbers below -500 m or above 9000 m are NaN: nodata that nobody declared.
+    Nodata is NaN, and so are numbers below -500 m or above 9000 m: nodata that nobody declared.
     """
     if isinstance(dem, str | PathLike):
         dem = open_layer(dem, "elevation", None)
@@ -131,7 +110,7 @@ def require_dem(dem):
     require_crs(dem, "A DEM")
     if dem.attrs.get("units", "m") not in METERS:
         raise GridError(f"The DEM's heights are in {dem.attrs['units']!r}, not in 'm': convert them.")
-    dem = require_layer(dem)
+    dem = apply_decode(require_layer(dem).transpose("y", "x"), {}, dem.rio.nodata)
     return dem.where((dem >= LOWEST_M) & (dem <= HIGHEST_M))
 
 
@@ -145,14 +124,13 @@ def surfaces(outlines, dem, doing, min_cover=0.0):
     """
     raster = require_dem(dem)
     own = geobox_of(raster, "A DEM")
-    values = apply_decode(raster.transpose("y", "x"), {}, raster.rio.nodata).data
     zones = [metric_crs(*place) for place in zip(outlines.cenlon, outlines.cenlat, strict=True)]
     shapes = in_zones(outlines.geometry, zones)
     pixel = pixel_m(own, raster.rio.crs, outlines)
     partly, missing, coarse = [], [], []
     areas = outlines.area_km2.to_numpy()
     for place in tqdm(range(len(outlines)), desc=doing, unit="glacier", delay=5):
-        surface = surface_of(shapes[place], zones[place], areas[place], values, own)
+        surface = surface_of(shapes[place], zones[place], areas[place], raster.data, own)
         enough = surface.cover > 0 and surface.cover >= min_cover
         if pixel**2 > areas[place] * 1e6:
             coarse.append(name_of(outlines, place))
@@ -221,12 +199,12 @@ def cells(outline, grid, shape, all_touched=False):
 def heights_on(grid, values, own):
     """Heights (y, x) float32 on a GeoBox by GDAL's cubic resampling, wider where the DEM is finer."""
     heights = np.full(grid.shape, np.nan, dtype=np.float32)
-    below = window_below(grid, own)
-    if below is not None:
+    if (found := below(values, own, grid)) is not None:
+        values, own = found
         reproject(
-            np.asarray(values[below], dtype=np.float32),
+            np.asarray(values),
             heights,
-            src_transform=own[below].affine,
+            src_transform=own.affine,
             src_crs=own.crs.to_wkt(),
             src_nodata=np.nan,
             dst_transform=grid.affine,
@@ -235,25 +213,6 @@ def heights_on(grid, values, own):
             resampling=Resampling.cubic,
         )
     return heights
-
-
-def window_below(grid, own):
-    """Slices of a DEM's rows and columns that a GeoBox in meters needs; None where it has none."""
-    rows, columns = np.meshgrid(*(np.linspace(0, n, 5) for n in grid.shape), indexing="ij")
-    y, x = positions(grid, own, rows, columns)
-    if own.crs.geographic:  # to the turn of the globe that the DEM is in
-        turn = 360 / own.affine.a
-        x = x - turn * np.round((x - own.shape[1] / 2) / turn)
-    slices = []
-    for found, size, cells in ((y, own.shape[0], grid.shape[0]), (x, own.shape[1], grid.shape[1])):
-        if not np.isfinite(found).all():
-            return None
-        margin = 3 + 3 * np.ptp(found) / cells  # neighbors of a cubic, and what bends in between
-        start, stop = int(max(0, found.min() - margin)), int(min(size, np.ceil(found.max() + margin)))
-        if stop - start < 1:
-            return None
-        slices.append(slice(start, stop))
-    return tuple(slices)
 
 
 def pixel_m(own, crs, outlines):

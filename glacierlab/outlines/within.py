@@ -8,7 +8,8 @@ from rasterio.windows import transform as transform_in
 from shapely import affinity
 
 from ..io.layers import bounds_of, transform_of
-from .surfaces import require_dem, whole
+from ..io.shapes import beside, whole
+from .surfaces import require_dem
 
 STRIP = 2**22  # pixels looked at at a time
 SMALL = 2**26  # pixels
@@ -16,9 +17,7 @@ SMALL = 2**26  # pixels
 
 def opened(dem):
     """Elevations (y, x), NaN for nodata, in memory if they are not many."""
-    dem = require_dem(dem)
-    nodata, dem = dem.rio.nodata, at_hand(dem.transpose("y", "x"))
-    return dem if nodata is None or np.isnan(nodata) else dem.where(dem != nodata)
+    return at_hand(require_dem(dem))
 
 
 def at_hand(raster):
@@ -61,13 +60,13 @@ def share_within(raster, shape):
 
 def in_crs_of(raster, shapes):
     """Shapes (GeoSeries) in a raster's CRS, valid ones, as an array; in degrees on its turn of the globe."""
-    moved = shapes.to_crs(raster.rio.crs.to_wkt())
+    moved = np.array(shapes.to_crs(raster.rio.crs.to_wkt()).values, dtype=object)
     if raster.rio.crs.is_geographic:
-        moved, middle = whole(moved), np.mean(bounds_of(raster)[::2])
-        turn = 360 * np.round((middle - moved.bounds[["minx", "maxx"]].mean(axis=1)) / 360).to_numpy()
-        for at in np.flatnonzero(np.isfinite(turn) & (turn != 0)):
-            moved.iloc[at] = affinity.translate(moved.iloc[at], turn[at])
-    moved = np.array(moved.values, dtype=object)
+        moved = whole(moved)
+        middles = shapely.bounds(moved)[:, ::2].mean(axis=1)
+        turn = beside(middles, np.mean(bounds_of(raster)[::2])) - middles
+        for at in np.flatnonzero(np.isfinite(turn) & (abs(turn) > 1)):
+            moved[at] = affinity.translate(moved[at], turn[at])
     invalid = ~shapely.is_valid(moved)
     moved[invalid] = shapely.make_valid(moved[invalid])
     return moved

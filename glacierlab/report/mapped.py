@@ -53,7 +53,9 @@ class Reference:
     complete: bool = True
 
 
-def write_folder(folder, scene, prediction, *, reference=None, title=None, beside=None):
+def write_folder(
+    folder, scene, prediction, *, reference=None, title=None, beside=None, dem=None, smooth=None
+):  # fmt: skip
     """Write a map's six files: scene, class map, outlines, areas, picture and report.
 
     Parameters
@@ -68,6 +70,8 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None, besid
     title : str, optional
     beside : list of xarray.Dataset, optional
         Maps of the scene by other methods, which the report shows beside this one.
+    dem, smooth
+        Of `mapping.outline`: with a DEM the outlines are an inventory.
 
     Returns
     -------
@@ -79,8 +83,8 @@ def write_folder(folder, scene, prediction, *, reference=None, title=None, besid
     WriteError
     """
     layers = {name: prediction[name] for name in UNCERTAINTIES if name in prediction}
-    prediction = computed(prediction)
-    outlines = outline(prediction)
+    whole, prediction = prediction, computed(prediction)
+    outlines = outline(whole.assign(class_map=prediction["class_map"]), dem, smooth=smooth)
     title = title or scene.attrs.get("title", "Glacier map")
     with whole_folder(folder, last="class_map.tif") as staged:  # which tells what the map was made by
         write_raster(scene, staged / "scene.tif")
@@ -141,6 +145,7 @@ def write_report(
         areas=areas,
         outlines=outlines.head(SHOWN_OUTLINES).drop(columns="geometry").to_dict("records"),
         count=len(outlines),
+        dem=next(filter(None, outlines.get("dem_source", ())), ""),
         totals=outlines.groupby("class")["area_km2"].agg(["count", "sum"]).reset_index().to_dict("records"),
         method=method_of(prediction),
         picture=as_data_uri(picture),

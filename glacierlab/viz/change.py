@@ -4,9 +4,11 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from ..change.dated import TOTAL, centers
 from ..errors import GlacierlabError
+from .fonts import as_written, legible
 
 KEPT, LOST, GAINED = "#a8c7dd", "#c8442e", "#2a6fbb"
 FIRST, SECOND = "#8a8a8a", "#003f5c"
@@ -14,8 +16,11 @@ CROSSES = "black"
 WIDTH, HEIGHT = 9.0, 7.5  # inches
 SEEN = 0.005  # of the widest bar
 MOST_GLACIERS = 6  # lines or bars, beside the total
+LOSSES = 30  # bars of a figure
+WHOLE_YEARS = 3  # of a series: shorter ones are told in fractions
 
 
+@legible
 def change_figure(ground, labels=("first", "second"), title="", background=None):
     """Where ice was at both dates, was lost and was gained.
 
@@ -24,7 +29,7 @@ def change_figure(ground, labels=("first", "second"), title="", background=None)
     ground : geopandas.GeoDataFrame
         The `map` of `change.agreement(first, second)`, in a projected CRS.
     labels : (str, str)
-        What the dates are called.
+        What the dates are called, in the legend and perhaps in the map.
     title : str
     background : (array, tuple of float), optional
         A picture (y, x) or (y, x, 3) with its (left, right, bottom, top) in the CRS, drawn below.
@@ -34,6 +39,9 @@ def change_figure(ground, labels=("first", "second"), title="", background=None)
     matplotlib.figure.Figure
         Axes in km from the lower left corner of the picture, or else of the ice.
     """
+    sides = {"both": ("both",), "first": ("ours", str(labels[0])), "second": ("other", str(labels[1]))}
+    if unknown := sorted(set(ground["mapped_by"]).difference(*sides.values())):
+        raise GlacierlabError(f"The map tells {unknown} apart: give labels= in the order of the dates.")
     west, south, east, north = ground.total_bounds if len(ground) else (0, 0, 1, 1)
     if background is not None:
         picture, (west, east, south, north) = background
@@ -50,10 +58,10 @@ def change_figure(ground, labels=("first", "second"), title="", background=None)
     legend = []
     for side, color, told in [
         ("both", KEPT, f"ice in {labels[0]} and {labels[1]}"),
-        ("ours", LOST, f"lost: in {labels[0]} only"),
-        ("other", GAINED, f"gained: in {labels[1]} only"),
+        ("first", LOST, f"lost: in {labels[0]} only"),
+        ("second", GAINED, f"gained: in {labels[1]} only"),
     ]:
-        part = in_km[in_km["mapped_by"] == side]
+        part = in_km[in_km["mapped_by"].isin(sides[side])]
         if len(part):
             part.plot(ax=ax, color=color, aspect=None, linewidth=0)
         area = part["area_km2"].sum()
@@ -64,6 +72,7 @@ def change_figure(ground, labels=("first", "second"), title="", background=None)
     return figure
 
 
+@legible
 def series_figure(series, trends=None, title="", beside=None):
     """Areas through time with their errors as bars: the total, and the largest glaciers below it.
 
@@ -106,6 +115,8 @@ def series_figure(series, trends=None, title="", beside=None):
     told = kinds_of(first) if len(dated) == 1 else ""
     axes[-1].set_xlabel(told + (f"; {hidden} smaller glaciers are not drawn" if hidden else ""))
     axes[-1].ticklabel_format(axis="x", useOffset=False)
+    if np.ptp(np.concatenate([each["year"].dropna() for each in dated.values()])) >= WHOLE_YEARS:
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(title)
     return figure
 
@@ -128,11 +139,6 @@ def draw_areas(ax, dated, names, rates):
         )  # fmt: skip
 
 
-def as_written(name):
-    """A name as text for matplotlib, which takes what stands between two dollars for a formula."""
-    return str(name).replace("$", r"\$")
-
-
 def draw_crosses(ax, called, series, names):
     """The areas of some glaciers of another series as crosses."""
     rows = series.assign(year=centers(series))[series["glacier"].isin(names)]
@@ -147,6 +153,7 @@ def kinds_of(series):
     return f"bars: {' and '.join(kinds)}" if known else "no errors known"
 
 
+@legible
 def loss_figure(change, title=""):
     """Losses of glaciers between two dates as bars with errors; pale where they are not significant.
 
@@ -162,7 +169,8 @@ def loss_figure(change, title=""):
         The glaciers with the largest losses and gains, at most thirty.
     """
     rows = change[change["glacier"] != TOTAL].drop_duplicates("glacier")
-    rows = rows.loc[rows["loss_km2"].abs().sort_values(ascending=False).index[:30]]
+    count = len(rows)
+    rows = rows.loc[rows["loss_km2"].abs().sort_values(ascending=False).index[:LOSSES]]
     figure = Figure(figsize=(WIDTH, 1.2 + 0.26 * max(len(rows), 3)), layout="constrained")
     ax = figure.add_subplot()
     sure = rows["significant"].fillna(False).astype(bool)
@@ -175,12 +183,14 @@ def loss_figure(change, title=""):
     ax.invert_yaxis()
     ax.axvline(0, color="black", linewidth=0.8)
     kinds = ", ".join(sorted({str(kind) for kind in rows["unc_kind"] if isinstance(kind, str)}))
-    ax.set_xlabel(f"loss [km²]; bars of error: {kinds or 'none'}; pale: not significant")
+    left_out = f"; the {LOSSES} largest of {count}" if count > LOSSES else ""
+    ax.set_xlabel(f"loss [km²]; bars of error: {kinds or 'none'}; pale: not significant{left_out}")
     ax.grid(alpha=0.3, axis="x")
     ax.set_title(title)
     return figure
 
 
+@legible
 def hypsometry_figure(bands, labels=("first", "second"), glacier=TOTAL, title=""):
     """Area by elevation at two dates, the loss between them filled.
 

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from ..io.layers import bounds_of
 from ..tables import CLASSES
+from .fonts import legible
 
 COMPOSITES = (("swir16", "nir", "green"), ("nir", "red", "green"), ("red", "green", "blue"), ("nir", "red"))
 OUTLINE, REFERENCE = "#ffd400", "#e8308a"
@@ -62,6 +63,7 @@ def extent_km(scene):
     return 0, (right - left) * km, 0, (top - bottom) * km
 
 
+@legible
 def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
     """A scene with outlines on it, axes in km from its lower left corner.
 
@@ -122,6 +124,7 @@ def draw_outlines(ax, outlines, scene, color):
     local.boundary.plot(ax=ax, color=color, linewidth=1.4, aspect=None)
 
 
+@legible
 def threshold_figure(curve=None, areas=None, recall=None, threshold=None):
     """Scores or mapped area against the threshold.
 

@@ -8,6 +8,7 @@ from matplotlib.patches import Patch
 from ..errors import GlacierlabError
 from ..tables import NOT_OBSERVED, lookup
 from .figures import REFERENCE, extent_km, north_up, thinning
+from .fonts import legible
 from .predictions import class_colors
 
 WIDTH, PANEL = 12.0, 4.6  # inches of a figure, and of a panel at most
@@ -15,6 +16,7 @@ DOUBTS = {"entropy": 1.0, "spread": 0.5}  # the largest that each can be
 UNSEEN = "#9a9a9a"
 
 
+@legible
 def probability_figure(predictions, name, title=""):
     """The probability of a class in several maps of one ground, side by side on one scale.
 
@@ -50,6 +52,7 @@ def probability_figure(predictions, name, title=""):
     return figure
 
 
+@legible
 def uncertainty_figure(prediction, truth=None):
     """A class map, each layer of doubt that it has, and its errors where the truth is known.
 

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import GlacierlabError
 from ..tables import lookup
+from .fonts import legible
 from .stacks import COLORS
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
@@ -33,6 +34,7 @@ def require_columns(table, columns, maker):
         )
 
 
+@legible
 def training_figure(history, best=None):
     """How a model learned: loss, scores and learning rate by epoch; the best epoch is marked.
 
@@ -89,6 +91,7 @@ def best_epoch(history, known):
     return history["epoch"][history["val_loss"].idxmin()].item() if "val_loss" in known else None
 
 
+@legible
 def reliability_figure(reliability, before=None):
     """How often a model is right by how sure it is; below, how sure it is how often.
 
@@ -138,6 +141,7 @@ def reliability_figure(reliability, before=None):
     return figure
 
 
+@legible
 def comparison_figure(table, metric="iou", classes=None):
     """Models side by side: a point with its interval for each class, a panel for each test.
 
@@ -211,6 +215,7 @@ def from_below(names, rows, column, value):
     return rows.groupby(column)[value].mean().reindex(names).sort_values(na_position="first").index
 
 
+@legible
 def importance_figure(table):
     """How much a model owes to each group of layers, as bars with their spread.
 

@@ -6,7 +6,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from ..io.layers import bounds_of
+from ..io.schemas import ID_COLUMNS
+from ..outlines.checking import id_column
 from .figures import OUTLINE, REFERENCE, extent_km, north_up, thinning
+from .fonts import as_written, is_legible, legible
 
 WIDTH = 9.0  # inches
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#17becf", "#8c564b")
@@ -14,6 +17,7 @@ DIVIDE = "#101010"
 DARKEST = -120  # what would be black, of a hillshade from 1 to 255: colors show on light gray
 
 
+@legible
 def divides_figure(outlines, shade, lines=None, names=None, title=""):
     """Glaciers over hillshade, neighbors in other colors, the divides between them, and center lines.
 
@@ -26,7 +30,7 @@ def divides_figure(outlines, shade, lines=None, names=None, title=""):
     lines : geopandas.GeoDataFrame, optional
         Of `outlines.centerlines`; main lines are drawn thicker.
     names : str, optional
-        A column whose values are written on the glaciers.
+        A column whose values are written on the glaciers; ids instead where no font here has the letters.
     title : str
 
     Returns
@@ -41,7 +45,7 @@ def divides_figure(outlines, shade, lines=None, names=None, title=""):
     ax.imshow(north_up(thin), extent=extent, cmap="gray", vmin=DARKEST, vmax=255, interpolation="bilinear")
     legend = [*draw_glaciers(ax, in_km(outlines, shade)), *draw_lines(ax, lines, shade)]
     if names:
-        label(ax, in_km(outlines, shade), outlines[names])
+        label(ax, in_km(outlines, shade), legible_names(outlines, names))
     ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]", ylabel="north [km]", title=title)
     if legend:
         figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False)
@@ -89,13 +93,20 @@ def draw_lines(ax, lines, raster):
     return [Line2D([], [], color=REFERENCE, linewidth=2, label="center lines")]
 
 
+def legible_names(outlines, column):
+    """What a column calls outlines, or their ids where no installed font has the letters."""
+    ids = id_column(outlines, None, ID_COLUMNS) or column
+    pairs = zip(outlines[column].astype(str), outlines[ids].astype(str), strict=True)
+    return [name if is_legible(name) else other for name, other in pairs]
+
+
 def label(ax, shapes, names):
     """Write names on shapes, on axes in km."""
     edge = [withStroke(linewidth=2.5, foreground="black")]
     for place, name in zip(shapes.representative_point(), names, strict=True):
         if place is not None and not place.is_empty:
             where = dict(fontsize=8, ha="center", va="center", clip_on=True)
-            ax.text(place.x, place.y, str(name), color="white", path_effects=edge, **where)
+            ax.text(place.x, place.y, as_written(name), color="white", path_effects=edge, **where)
 
 
 def in_km(shapes, raster):

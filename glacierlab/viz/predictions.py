@@ -9,12 +9,14 @@ from matplotlib.patches import Patch
 from ..errors import GlacierlabError
 from ..tables import CLASSES, NOT_OBSERVED, lookup
 from .figures import COMPOSITES, REFERENCE, draw_scene, extent_km, north_up, thinning
+from .fonts import legible
 from .stacks import COLORS, STRETCH
 
 MAX_ROWS = 12  # patches drawn
 PANEL = 1.9  # inches
 
 
+@legible
 def map_figure(scene, class_map, outlines=None, reference=None, title=""):
     """A scene with outlines, and beside it the map in the colors of its classes.
 
@@ -50,6 +52,7 @@ def map_figure(scene, class_map, outlines=None, reference=None, title=""):
     return figure
 
 
+@legible
 def confusion_figure(matrix, classes):
     """What the pixels of each class were taken for: shares of the actual class, row by row.
 
@@ -102,6 +105,7 @@ def percent(share):
     return f"{100 * share:.1f}" if 0 < share < 1 else f"{100 * share:.0f}"
 
 
+@legible
 def prediction_figure(images, labels, predicted, features, classes, names=None):
     """Patches in rows: false color, label, prediction, and where the two differ.
 

@@ -7,6 +7,7 @@ from matplotlib.patches import Patch
 
 from ..errors import ManifestError
 from .figures import extent_km, false_color
+from .fonts import legible
 from .stacks import COLORS
 
 PARTS = ("train", "validation", "test")  # have the first colors, whatever else there is
@@ -16,6 +17,7 @@ MAX_PLACES = 12  # more become marks on one map
 PANEL = 3.2  # inches
 
 
+@legible
 def split_figure(manifest, audit=None, scenes=None, title=""):
     """Where the patches of a split lie, by part, and which of them leak.
 

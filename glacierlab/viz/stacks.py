@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from .figures import REFERENCE, extent_km, north_up, thinning
+from .fonts import legible
 
 STRETCH = (2, 98)  # percentiles that become the ends of the color scale
 PANEL = 2.6  # inches
@@ -12,6 +13,7 @@ PANEL = 2.6  # inches
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000", "#999999")
 
 
+@legible
 def stack_figure(stack, columns=4, title="", mask=None):
     """Every feature of a stack as a small picture, north above, with its own color scale.
 
@@ -71,6 +73,7 @@ def short(number):
     return f"{number:.0f}" if abs(number) >= 100 else f"{number:.2g}"
 
 
+@legible
 def loadings_figure(pca):
     """What each principal component is made of: its loadings as a table of colors and numbers.
 
@@ -98,6 +101,7 @@ def loadings_figure(pca):
     return figure
 
 
+@legible
 def separation_figure(separation, groups):
     """How well each feature alone tells two kinds of ground apart, as bars, the best above.
 

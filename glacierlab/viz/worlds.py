@@ -5,11 +5,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .figures import OUTLINE, REFERENCE, draw_outlines, extent_km, false_color
+from .fonts import legible
 from .stacks import COLORS
 
 PANEL = 4.2  # inches
 
 
+@legible
 def world_figure(world, years=None, columns=3, title="", **view):
     """A made world through the years, with the outlines of each year and of the first.
 
@@ -60,6 +62,7 @@ def world_figure(world, years=None, columns=3, title="", **view):
     return figure
 
 
+@legible
 def histogram_figure(panels, columns=4, bins=50):
     """How values of several origins are distributed, side by side.
 
