@@ -5,13 +5,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
-.PHONY: help demo test check lab bench clean
+.PHONY: help demo dashboard test check lab bench screenshots clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/with-models  ## the whole story, from a scene to scored outlines, into glacierlab-demo/
 	$(BIN)/glacierlab demo
+
+dashboard: .venv/with-models,viz  ## both apps in a browser, on twelve dates of a made world in glacierlab-demo-12/
+	@test -f glacierlab-demo-12/report.html || $(BIN)/glacierlab demo --dates 12 -o glacierlab-demo-12
+	$(BIN)/glacierlab dashboard glacierlab-demo-12 --inspect
 
 test: .venv/with-all,test  ## every test, warnings as errors
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -26,6 +30,9 @@ lab: .venv/with-all  ## the lessons in JupyterLab
 
 bench: .venv/with-all,test,bench  ## every benchmark in turn
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+screenshots: .venv/with-all,test  ## pictures of the apps, into docs/images/ (needs Chromium)
+	$(BIN)/python docs/images/apps.py
 
 clean:  ## remove .venv and the caches; results stay
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

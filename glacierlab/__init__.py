@@ -21,7 +21,7 @@ _WHERE = {  # public name → the module that holds it
     "attributes": "outlines.attributing",
     "best_threshold": "features.threshold",
     "check": "quality",
-    "check_glims": "io.glims",
+    "check_glims": "io.glims_check",
     "compare": "judge.comparing",
     "composite": "series.compositing",
     "coregister": "series.alignment",
@@ -60,7 +60,7 @@ _WHERE = {  # public name → the module that holds it
     "write_report": "report.mapped",
 }
 _PARTS = (
-    "change", "errors", "features", "io", "judge", "models", "outlines", "samples", "scores", "series",
+    "apps", "change", "errors", "features", "io", "judge", "models", "outlines", "samples", "scores", "series",
     "synthetic", "tables", "teach", "train", "viz",
 )  # fmt: skip
 

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from .errors import GlacierlabError
 from .mapping import map_by_model, map_glaciers
 from .report import Reference, method_of, remove_map, write_folder
 
 SEED = 6  # of the made world: a forked valley glacier with moraines and lakes
-YEARS = (2000, 2020)  # the later one is what `synthetic_scene` makes
+YEARS = (2000, 2020)  # of two dates; the later one is what `synthetic_scene` makes
+SPAN = (1986, 2021)  # first and last year of more dates
+MAX_DATES = SPAN[1] - SPAN[0] + 1
 
 
-def run(folder, sample_name=None, seed=None, say=print):
-    """Map a made world at two dates, or a real sample, and write the folder.
+def run(folder, sample_name=None, seed=None, dates=2, say=print):
+    """Map a made world at several dates, or a real sample, and write the folder.
 
     The map in the folder is by a threshold; that of the default model is in `model` below it, and the report
     shows both side by side. Without torch, and where the model cannot take the scene, `say` is told so. Maps
@@ -20,34 +24,77 @@ def run(folder, sample_name=None, seed=None, say=print):
     Parameters
     ----------
     folder : path
-        The later date's files, and a folder of the earlier date's, by its year.
+        The latest date's files, and a folder of each earlier date's, by its year.
     sample_name : str, optional
         A sample that is a scene; its outlines, if it has some, become the reference.
     seed : int, optional
         Of the made world.
+    dates : int
+        How many, 1 to 36: 2000 and 2020, or more, evenly from 1986 to 2021.
     say : function of str
         Told of each step.
 
     Returns
     -------
     dict of str to geopandas.GeoDataFrame
-        Glacier outlines of the later date by method, the threshold's first.
+        Glacier outlines of the latest date by method, the threshold's first.
+
+    Raises
+    ------
+    GlacierlabError
+        More dates than there are years, or several of a real scene.
     """
+    folder = Path(folder)
     if sample_name:
+        if dates not in (1, 2):  # 2 is what is there without asking
+            raise GlacierlabError("A real scene has one date: leave --dates out, or --sample.")
         maps = write_maps(folder, *real_scene(sample_name), say)
-        remove_map(Path(folder) / str(YEARS[0]))
+        remove_years(folder, kept=())
         return maps
     from .synthetic import synthetic_world
 
-    world, (past, present) = synthetic_world(SEED if seed is None else seed, YEARS), YEARS
-    scenes = {year: world.scene(year) for year in YEARS}
-    truths = {year: Reference(scene["truth"], "the made truth") for year, scene in scenes.items()}
-    by_threshold = told(map_glaciers(scenes[past]), say)
-    before = write_map(Path(folder) / str(past), scenes[past], by_threshold, truths[past], say)
-    maps = write_maps(folder, scenes[present], truths[present], say)
-    after = next(iter(maps.values()))
-    say(f"glacier: {before.area_km2.sum():.2f} km² in {past} → {after.area_km2.sum():.2f} km² in {present}")
+    *past, present = years_of(dates)
+    world = synthetic_world(SEED if seed is None else seed, [*past, present])
+    areas = {year: write_past(folder / str(year), world.scene(year), year, say) for year in past}
+    scene = world.scene(present)
+    maps = write_maps(folder, scene, truth_of(scene), say)
+    remove_years(folder, kept=past)
+    if past:
+        after = next(iter(maps.values())).area_km2.sum()
+        say(f"glacier: {areas[past[0]]:.2f} km² in {past[0]} → {after:.2f} km² in {present}")
     return maps
+
+
+def years_of(dates):
+    """Years of the made world, for a number of dates."""
+    if not 1 <= dates <= MAX_DATES:
+        raise GlacierlabError(
+            f"{dates} dates: the made world has 1 to {MAX_DATES}, of {SPAN[0]} to {SPAN[1]}."
+        )
+    if dates <= len(YEARS):
+        return YEARS[-dates:]
+    return tuple(np.linspace(*SPAN, dates).round().astype(int).tolist())
+
+
+def truth_of(scene):
+    """What a made scene's map is held against."""
+    return Reference(scene["truth"], "the made truth")
+
+
+def write_past(folder, scene, year, say):
+    """Map an earlier date by a threshold and write its folder; the area of its outlines [km²]."""
+    prediction = map_glaciers(scene)
+    area = write_folder(folder, scene, prediction, reference=truth_of(scene)).area_km2.sum()
+    say(f"mapped {year} by {method_of(prediction)}: {area:.2f} km² of glacier, in {folder}")
+    return area
+
+
+def remove_years(folder, kept):
+    """Away with maps of years that an earlier demo left there."""
+    names = {str(year) for year in range(SPAN[0], SPAN[1] + 1)} - {str(year) for year in kept}
+    for place in folder.iterdir():
+        if place.name in names:
+            remove_map(place)
 
 
 def write_maps(folder, scene, reference, say):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from browsing import browser, served  # noqa: F401  fixtures
 from hypothesis import settings
 
 import glacierlab as gl

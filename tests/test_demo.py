@@ -84,6 +84,34 @@ def test_another_demo_leaves_no_maps_of_the_first(made, tmp_path, monkeypatch):
     assert names(tmp_path / "model") == {"notes.txt"}
 
 
+def test_a_demo_of_more_dates_and_then_of_fewer(tmp_path):
+    done = run("demo", "--dates", "4", "-o", "out", cwd=tmp_path, before=SMALL + NO_TORCH)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    assert names(out) == FILES | {"1986", "1998", "2009"}
+    assert all(names(out / year) == FILES for year in ("1986", "1998", "2009"))
+    areas = [pd.read_csv(out / year / "areas.csv").area_km2.sum() for year in ("1986", "1998", "2009", "")]
+    assert areas == sorted(areas, reverse=True)
+    assert f"{areas[0]:.2f} km² in 1986 → {areas[-1]:.2f} km² in 2021" in done.stdout
+    (out / "1998/notes.txt").write_text("of the user")
+    done = run("demo", "--dates", "1", "-o", "out", cwd=tmp_path, before=SMALL + NO_TORCH)
+    assert done.returncode == 0, done.stderr
+    assert names(out) == FILES | {"1998"}
+    assert names(out / "1998") == {"notes.txt"}
+
+
+def test_dates_of_the_demo():
+    assert demo.years_of(2) == (2000, 2020)
+    assert demo.years_of(1) == (2020,)
+    assert demo.years_of(12) == (1986, 1989, 1992, 1996, 1999, 2002, 2005, 2008, 2011, 2015, 2018, 2021)
+    assert demo.years_of(36) == tuple(range(1986, 2022))
+    for wrong in (0, 37):
+        with pytest.raises(GlacierlabError, match="1 to 36, of 1986 to 2021"):
+            demo.years_of(wrong)
+    with pytest.raises(GlacierlabError, match="one date: leave --dates out"):
+        demo.run("never", sample_name="athabasca", dates=5)
+
+
 def test_map_by_a_model_without_torch_says_what_to_install(tmp_path):
     (tmp_path / "scene.tif").write_text("never opened")
     done = run("map", tmp_path / "scene.tif", "-m", "default", cwd=tmp_path, before=NO_TORCH)

@@ -246,7 +246,7 @@ def test_a_coarse_dem_leaves_the_complex_whole():
     [
         (lambda o: o.set_crs(None, allow_override=True), {}, InventoryError, "CRS"),
         (lambda o: o.set_geometry(o.centroid), {}, InventoryError, "needs polygons"),
-        (lambda o: o.set_crs(4326, allow_override=True), {}, InventoryError, "CRS is in degrees"),
+        (lambda o: o.set_crs(4326, allow_override=True), {}, InventoryError, "no longitudes and latitudes"),
         (lambda o: o.translate(50_000).to_frame("geometry"), {}, GridError, "covers none"),
         (lambda o: o, {"cell_m": 0.0}, GlacierlabError, "cell_m=0.0"),
         (lambda o: o, {"merge_m": np.nan}, GlacierlabError, "merge_m=nan"),
@@ -274,7 +274,7 @@ def test_empty_ids_stay_empty():
 
 def test_invalid_outlines_are_named():
     bow = shapely.Polygon([(0, 0), (900, 900), (900, 0), (0, 900)])
-    with pytest.raises(InventoryError, match=r"1 of 1 outlines are invalid \(rows 0\)"):
+    with pytest.raises(InventoryError, match=r"1 of 1 outlines are invalid, the first in row 0"):
         gl.outlines.split_glaciers(outlines_of(bow), dem_of(two_funnels))
 
 

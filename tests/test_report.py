@@ -1,8 +1,6 @@
 """The map of a scene and its report, up to what a browser shows."""
 
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -14,24 +12,6 @@ import glacierlab as gl
 from glacierlab.errors import GlacierlabError, MissingBandError
 from glacierlab.report import Reference
 from glacierlab.tables import CLASSES
-
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture
-def browser():
-    """Debian's Chromium, or whichever Playwright finds."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None and not os.environ.get("PLAYWRIGHT_BROWSERS_PATH"):
-        pytest.skip("no Chromium here: the README's test section has the line that installs it")
-    with playwright.sync_playwright() as starter:
-        chromium = starter.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -14,15 +14,22 @@ from .opening import open_truth, opening_of, scene_options
 )
 @click.option("--seed", default=None, type=int, help="Which made scene.")
 @click.option(
+    "--dates", default=2, show_default=True, type=click.IntRange(1, 36),
+    help="Of the made scene: 2000 and 2020, or more, evenly from 1986 to 2021.",
+)  # fmt: skip
+@click.option(
     "-o", "--output", default="glacierlab-demo", show_default=True,
     type=click.Path(file_okay=False), help="Folder to write to.",
 )  # fmt: skip
-def demo(name, seed, output):
-    """The whole story in a minute: scene, maps, scores, report. Only --sample may download."""
+def demo(name, seed, dates, output):
+    """The whole story in a minute: scene, maps, scores, report. Only --sample may download.
+
+    The folder opens in both apps: `glacierlab inspect` and `glacierlab dashboard`.
+    """
     from ..demo import run
 
     say = steps()
-    maps = run(output, sample_name=name, seed=seed, say=say)
+    maps = run(output, sample_name=name, seed=seed, dates=dates, say=say)
     click.echo()
     for method, outlines in maps.items():
         click.echo(f"{outlines.area_km2.sum():.2f} km² of glacier in {len(outlines)} outlines by {method}.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from ..errors import GlacierlabError, GridError, InventoryError, require_outlines, warn
+from ..errors import GlacierlabError, GridError, require_outlines, require_valid, warn
 from ..io.align import geobox_of
 from ..io.layers import geodesic_area_km2
 from .flowsheds import glaciers
@@ -133,7 +133,7 @@ def split_glaciers(
     [['A', 1.5], ['B', 0.5]]
     """
     require_outlines(outlines, "split_glaciers")
-    require_sound(outlines)
+    require_valid(outlines, "split_glaciers")
     if dem is None and divides is None:
         raise GlacierlabError("split_glaciers needs dem=, or divides= of an older inventory: give one.")
     rules = Rules(merge_m, max_merge_m, pit_m, sliver_km2, compact_sliver_km2, min_range_m, min_range_share)
@@ -143,22 +143,6 @@ def split_glaciers(
     if divides is not None:
         return as_table(outlines, impose(outlines, divides), divides)
     return as_table(outlines, drain(outlines, dem, rules, cell_m, smooth_m, max_gap))
-
-
-def require_sound(outlines):
-    """InventoryError for polygons that are invalid, or whose coordinates no place on Earth has."""
-    invalid = outlines.index[~outlines.is_valid]
-    if len(invalid):
-        raise InventoryError(
-            f"{len(invalid)} of {len(outlines)} outlines are invalid ({some(invalid)}): repair them first "
-            "(outlines.qa, or open_inventory, which does)."
-        )
-    bounds = outlines.bounds
-    if outlines.crs.is_geographic and len(outlines) and (bounds.abs() > [360, 90, 360, 90]).any(axis=None):
-        raise InventoryError(
-            f"The outlines' coordinates reach {bounds.abs().max().max():.7g} and their CRS is in degrees: "
-            "set the right one with outlines.set_crs(..., allow_override=True)."
-        )
 
 
 def require_positive(at_least=None, **numbers):

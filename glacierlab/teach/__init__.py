@@ -4,6 +4,7 @@ A module for each lesson: what the lesson measures, and one function an exercise
 `exercises.JUDGES` knows by name. What is said to their findings is in `tables/exercises.toml`.
 """
 
+from .change_dashboard import error_of_sum, hidden_losses, shared_address
 from .changing_glaciers import (
     first_sure,
     least_shift,
@@ -37,6 +38,15 @@ from .mapping_large_scenes import (
     seams,
     tiles_needed,
 )
+from .outline_studio import (
+    border_offset,
+    drawn,
+    killed_review,
+    net_change,
+    outlines_to_review,
+    sound_outlines,
+    true_errors,
+)
 from .outlines_and_attributes import (
     area_below,
     better_divides,
@@ -68,18 +78,23 @@ __all__ = [
     "better_stack",
     "better_training",
     "blind_accuracy",
+    "border_offset",
     "border_step",
     "check",
     "clean_window",
     "costly_bin",
     "darkest_band",
     "debris_and_ground",
+    "drawn",
+    "error_of_sum",
     "f1_by_class",
     "fastest_loss",
     "first_sure",
     "glacier_iou",
+    "hidden_losses",
     "honest_split",
     "killed_job",
+    "killed_review",
     "labeled_pixels",
     "leak_kinds",
     "lean_stack",
@@ -91,8 +106,10 @@ __all__ = [
     "moved",
     "ndsi_threshold",
     "needs_a_person",
+    "net_change",
     "new_worlds",
     "optimism",
+    "outlines_to_review",
     "peak_memory",
     "pixels",
     "repeated",
@@ -102,6 +119,8 @@ __all__ = [
     "seams",
     "separation",
     "shade_around",
+    "shared_address",
+    "sound_outlines",
     "specialist_layer",
     "spoiled",
     "stop_epoch",
@@ -110,6 +129,7 @@ __all__ = [
     "together",
     "told_apart",
     "true_dates",
+    "true_errors",
     "whole",
     "window_of",
     "worst_confusion",

@@ -5,12 +5,14 @@ from html import escape
 
 from ..tables import lookup, read_table
 from . import (
+    change_dashboard,
     changing_glaciers,
     feature_stacks,
     first_outlines,
     judging,
     layers,
     mapping_large_scenes,
+    outline_studio,
     outlines_and_attributes,
     training,
     worlds_and_samples,
@@ -19,7 +21,7 @@ from . import (
 EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding
 LESSONS = (
     first_outlines, feature_stacks, worlds_and_samples, training, judging, layers, mapping_large_scenes,
-    outlines_and_attributes, changing_glaciers,
+    outlines_and_attributes, changing_glaciers, outline_studio, change_dashboard,
 )  # fmt: skip
 JUDGES = {judge.__name__: judge for lesson in LESSONS for judge in lesson.JUDGES}
 HEADS = {True: "Right.", False: "Not yet."}

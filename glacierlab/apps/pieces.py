@@ -1,0 +1,127 @@
+"""Small parts of the inspector's panels. Whatever comes from data is escaped here: names are text."""
+
+from html import escape
+
+import numpy as np
+import pandas as pd
+import panel as pn
+import panel.models.tabulator
+from bokeh.models.widgets.tables import NumberFormatter, StringFormatter
+
+WIDTH = 380  # pixels of the sidebar
+NUMBER = 68  # pixels of a column of numbers
+SMALL = """
+.tabulator { font-size: 12px !important; }
+.tabulator-row .tabulator-cell, .tabulator-header .tabulator-col .tabulator-col-content {
+  padding: 4px 6px !important;
+}
+.tabulator-row { min-height: 24px !important; }
+"""
+KINDS = {"info": "#1b4f72", "done": "#1e6b3a", "error": "#9b1c1c"}
+
+
+def html(markup, **options):
+    """A pane of markup that is ours."""
+    return pn.pane.HTML(markup, **({"margin": (2, 10), "sizing_mode": "stretch_width"} | options))
+
+
+def paragraph(text):
+    """A text as markup."""
+    return f'<p style="margin:0 0 4px">{escape(str(text))}</p>'
+
+
+def facts(rows):
+    """{name: text} as the markup of a small table."""
+    cells = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:600;padding-right:12px;white-space:nowrap">'
+        f'{escape(str(name))}</th><td style="overflow-wrap:anywhere">{escape(str(value))}</td></tr>'
+        for name, value in rows.items()
+    )
+    return f'<table style="font-size:13px;border-spacing:0">{cells}</table>'
+
+
+def swatches(colors):
+    """{name: color} as the markup of a legend; each color beside its name."""
+    return (
+        '<div style="display:flex;flex-wrap:wrap;gap:4px 14px;font-size:13px">'
+        + "".join(
+            f'<span><span style="display:inline-block;width:14px;height:10px;margin-right:5px;'
+            f'background:{escape(color)};border:1px solid #555"></span>'
+            f"{escape(str(name).replace('_', ' '))}</span>"
+            for name, color in colors.items()
+        )
+        + "</div>"
+    )
+
+
+def scale_bar(legend):
+    """(low, high, palette) as the markup of a bar with its ends."""
+    low, high, palette = legend
+    stops = ",".join(palette[:: max(1, len(palette) // 16)])
+    return (
+        f'<div style="display:flex;gap:8px;align-items:center;font-size:12px"><span>{low:.3g}</span>'
+        f'<div style="flex:1;height:10px;border:1px solid #555;background:linear-gradient(to right,{stops})">'
+        f"</div><span>{high:.3g}</span></div>"
+    )
+
+
+def table(frame, titles, formats, **options):
+    """A table to look at; rows can be selected, cells not changed, and texts are texts, however long."""
+    formatters = {
+        name: NumberFormatter(format=formats[name]) if name in formats else StringFormatter()
+        for name in frame
+    }
+    return pn.widgets.Tabulator(
+        shown(frame),
+        **(
+            dict(
+                titles=titles, formatters=formatters, show_index=False, disabled=True, selectable=1,
+                layout="fit_columns", widths=dict.fromkeys(formats, NUMBER), theme="simple",
+                sizing_mode="stretch_width", margin=(2, 10),
+                text_align=dict.fromkeys(formats, "right"), header_align="left", stylesheets=[SMALL],
+            ) | options
+        ),
+    )  # fmt: skip
+
+
+def shown(frame):
+    """A frame without types that a browser does not know: texts as str, missing ones empty."""
+    frame = frame.reset_index(drop=True)
+    texts = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+    return frame.assign(**{name: frame[name].map(plain) for name in texts}).astype(
+        dict.fromkeys(texts, object)
+    )
+
+
+def plain(value):
+    """A value of a cell as text."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return str(value)
+
+
+def update(widget, frame):
+    """Show other rows in a table: cells that changed where the rows are the same, else all."""
+    frame, old = shown(frame), widget.value
+    if not frame.columns.equals(old.columns) or len(frame) != len(old) or not len(frame):
+        widget.value = frame
+        return
+    same = (frame == old) | (frame.isna() & old.isna())
+    if (~same).to_numpy().sum() > 50:
+        widget.value = frame
+        return
+    changes = {
+        name: [(int(row), frame[name].iloc[row]) for row in np.flatnonzero(~same[name])]
+        for name in frame.columns[~same.all()]
+    }
+    if changes:
+        widget.patch(changes)
+
+
+def button(name, act, **options):
+    """A button, and what it does."""
+    made = pn.widgets.Button(name=name, **({"margin": (3, 3), "sizing_mode": "stretch_width"} | options))
+    made.on_click(act)
+    return made

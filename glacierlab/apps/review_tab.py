@@ -1,0 +1,208 @@
+"""The review queue: what to look at next, and what an analyst says about it."""
+
+import io
+import tempfile
+import warnings
+from datetime import datetime
+from pathlib import Path
+
+import panel as pn
+
+from ..errors import DataWarning, GlacierlabError
+from ..io.write import write_outlines
+from .pieces import WIDTH, button, facts, html, paragraph, table, update
+from .saving import ReviewConflict
+
+QUEUE = {"name": "glacier", "area_km2": "km²", "expected_error_km2": "± km²", "status": "status"}
+TRAIL = {
+    "when": "when (UTC)", "who": "who", "what": "what", "id": "id", "change_km2": "Δ km²", "reason": "reason",
+}  # fmt: skip
+BESIDE = dict(button_type="default", sizing_mode="stretch_width", margin=(3, 3))
+
+
+class ReviewTab:
+    """The queue, decisions on the current outline, the trail and the file."""
+
+    title = "Review"
+
+    def __init__(self, studio, tools):
+        self.studio, self.desk, self.tools = studio, studio.desk, tools
+        doing = studio.doing
+        self.analyst = pn.widgets.TextInput(
+            name="Your name", value=self.desk.analyst, placeholder="goes into the audit trail",
+            sizing_mode="stretch_width",
+        )  # fmt: skip
+        self.analyst.param.watch(doing(self._sign), "value")
+        self.queue = table(
+            self._queue(), QUEUE, {"area_km2": "0.000", "expected_error_km2": "0.000"}, height=168,
+            hidden_columns=["id"],
+        )  # fmt: skip
+        self.queue.param.watch(doing(self._pick), "selection")
+        self.progress, self.about, self.file = html(""), html(""), html("")
+        self.reason = pn.widgets.TextInput(
+            name="Reason", placeholder="why; a rejection needs one", sizing_mode="stretch_width"
+        )
+        self.previous = button("‹ Previous", doing(self.go_previous), description="shortcut p")
+        self.next = button("Next ›", doing(self.go_next), description="shortcut n")
+        self.accept = button("Accept", doing(self.do_accept), button_type="success", description="shortcut a")
+        self.reject = button("Reject", doing(self.do_reject), button_type="danger")
+        self.undo = button("↶ Undo", doing(self.do_undo), description="shortcut u")
+        self.redo = button("↷ Redo", doing(self.do_redo))
+        self.save = button("Save", doing(self.do_save), button_type="primary")
+        self.mine = button("Keep mine", doing(self.keep_mine))
+        self.theirs = button("Take theirs", doing(self.take_theirs))
+        self.conflict, self._conflicting = pn.Row(self.mine, self.theirs, visible=False), []
+        self.download = pn.widgets.FileDownload(
+            callback=self._outlines_file, filename="outlines.gpkg", label="Download outlines", **BESIDE
+        )
+        self.labels = pn.widgets.FileDownload(
+            callback=self._labels_file, filename="labels.gpkg", label="Make labels", **BESIDE
+        )
+        self.trail = table(self.desk.review.trail[list(TRAIL)], TRAIL, {"change_km2": "+0.000"}, height=200)
+        self.panel = pn.Column(
+            self.analyst, self.progress, self.queue,
+            pn.Row(self.previous, self.next, sizing_mode="stretch_width"),
+            self.about, self.reason,
+            pn.Row(self.accept, self.reject, sizing_mode="stretch_width"),
+            pn.Row(self.undo, self.redo, self.save, sizing_mode="stretch_width"), self.conflict, self.file,
+            tools.panel,
+            pn.Row(self.download, self.labels, sizing_mode="stretch_width"),
+            pn.Card(self.trail, title="Audit trail", collapsed=True, sizing_mode="stretch_width"),
+            sizing_mode="stretch_width", max_width=WIDTH,
+        )  # fmt: skip
+
+    # ---- what is shown ----
+
+    def _queue(self):
+        queue = self.desk.review.queue
+        return queue.assign(name=queue["name"].where(queue["name"] != "", queue["id"]))[["id", *QUEUE]]
+
+    def refresh(self):
+        """Show the review as it is now."""
+        review = self.desk.review
+        queue = self._queue()
+        update(self.queue, queue)
+        at = [place for place, one in enumerate(queue["id"]) if one == review.current]
+        if self.queue.selection != at:
+            self.queue.selection = at
+        decided = int((queue["status"] != "").sum())
+        self.progress.object = paragraph(f"{decided} of {len(queue)} decided, by expected area error [km²]")
+        self.about.object = self._about()
+        update(self.trail, review.trail.iloc[::-1][list(TRAIL)])
+        for each, can in [(self.undo, review.can_undo), (self.redo, review.can_redo)]:
+            each.disabled = not can
+        for each in (self.previous, self.next, self.accept, self.reject):
+            each.disabled = review.current is None
+        path = self.desk.file
+        self.save.disabled = path is None
+        self.file.object = paragraph(self._told_of_file(path))
+        self.tools.refresh()
+
+    def _told_of_file(self, path):
+        unsaved = self.desk.review.unsaved
+        if path is None:
+            return "No file belongs to these outlines: download them to keep your work."
+        return f"{path.name}: {f'acts not saved yet: {unsaved}' if unsaved else 'all saved'}"
+
+    def _about(self):
+        review = self.desk.review
+        if review.current is None:
+            return paragraph("There are no outlines here: map some in the threshold lab, or draw one.")
+        row = review.queue.set_index("id").loc[review.current]
+        told = {
+            "Outline": row["name"] or review.current,
+            "Area": f"{row.area_km2:.3f} km², expected error {row.expected_error_km2:.3f} km²",
+            "Status": row.status or "not decided",
+        }
+        if problems := review.problems(review.current):
+            told["Problems"] = "⚠ " + "; ".join(problems)
+        return facts(told)
+
+    # ---- what is done ----
+
+    def _sign(self):
+        self.desk.analyst = self.analyst.value
+        self.studio.recover()
+
+    def _pick(self):
+        if self.queue.selection:
+            chosen = self.queue.value["id"].iloc[self.queue.selection[0]]
+            if chosen != self.desk.review.current:
+                self.studio.go(chosen)
+
+    def go_next(self):
+        self.studio.go(self.desk.review.next())
+
+    def go_previous(self):
+        self.studio.go(self.desk.review.previous())
+
+    def do_accept(self):
+        self.require_name()
+        self.desk.review.accept(self.desk.review.current, self.reason.value)
+        self._decided()
+
+    def do_reject(self):
+        self.require_name()
+        self.desk.review.reject(self.desk.review.current, self.reason.value)
+        self._decided()
+
+    def _decided(self):
+        self.reason.value = ""
+        self.desk.review.next()
+        self.studio.edited()
+        self.studio.go(self.desk.review.current)
+
+    def do_undo(self):
+        self.studio.told_of(self.desk.review.undo(), "undone")
+
+    def do_redo(self):
+        self.studio.told_of(self.desk.review.redo(), "done again")
+
+    def require_name(self):
+        """GlacierlabError until there is a name for the trail."""
+        if not self.desk.analyst:
+            raise GlacierlabError("Who decides? Fill in your name first: it goes into the audit trail.")
+
+    # ---- files ----
+
+    def do_save(self, overwrite=()):
+        """Save, and tell what the file then lacks; or that another session changed the same outlines."""
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", DataWarning)
+                saved = self.studio.save(overwrite=overwrite)
+        except ReviewConflict as conflict:
+            self._conflicting, self.conflict.visible = conflict.ids, True
+            raise
+        self._conflicting, self.conflict.visible = [], False
+        if told:
+            self.studio.tell(f"saved to {saved.name} {clock()}. {told[0].message}", "done")
+
+    def keep_mine(self):
+        """Write over what another session made of the outlines."""
+        self.do_save(self._conflicting)
+
+    def take_theirs(self):
+        """Give up what was done here to outlines that another session changed, and save."""
+        for one in self._conflicting:
+            self.desk.review.take_theirs(one)
+        self.do_save()
+
+    def _outlines_file(self):
+        return as_file(self.desk.review.outlines)
+
+    def _labels_file(self):
+        return as_file(self.desk.review.labels())
+
+
+def as_file(outlines):
+    """Outlines as a GeoPackage to download."""
+    with tempfile.TemporaryDirectory(prefix="glacierlab-") as folder:
+        path = Path(folder, "outlines.gpkg")
+        write_outlines(outlines, path)
+        return io.BytesIO(path.read_bytes())
+
+
+def clock():
+    """The time of day, as a person reads it."""
+    return datetime.now().strftime("%H:%M:%S")

@@ -1,0 +1,436 @@
+"""The change dashboard without a browser: the story, the filter, totals, addresses, pages, files."""
+
+import io
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+import glacierlab as gl
+from glacierlab.errors import InventoryError
+
+pytest.importorskip("panel", reason="the apps need panel")
+
+from glacierlab.apps import charts, pages
+from glacierlab.apps.filtering import Filter
+from glacierlab.apps.story import told
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
+    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
+]
+UTM = "EPSG:32632"
+HOSTILE = '<script>alert("ice")</script>'
+
+
+def glaciers(date, **sizes):
+    """Square glaciers by name, their sides [m] given, 5 km from each other."""
+    boxes = [
+        shapely.box(5e5 + 5000 * n, 5e6, 5e5 + 5000 * n + side, 5e6 + side)
+        for n, side in enumerate(sizes.values())
+    ]
+    names = {"rgi_id": [f"RGI-{name}" for name in sizes], "glac_name": [*sizes]}
+    kept = [side > 0 for side in sizes.values()]
+    return gpd.GeoDataFrame(names | {"src_date": date}, geometry=boxes, crs=UTM)[kept].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def dates():
+    return {
+        "1990": glaciers("1990-08-15", large=3000, middle=1000, small=300, gone=200),
+        "2000": glaciers("2000-08-15", large=2900, middle=900, small=290, gone=150),
+        "2020": glaciers("2020-08-15", large=2700, middle=700, small=300, gone=0),
+    }
+
+
+@pytest.fixture(scope="module")
+def basins():
+    shapes = [shapely.box(4.9e5, 4.9e6, 5.04e5, 5.1e6), shapely.box(5.04e5, 4.9e6, 5.12e5, 5.1e6)]
+    return gpd.GeoDataFrame({"basin": ["west", HOSTILE]}, geometry=shapes, crs=UTM).to_crs("EPSG:4326")
+
+
+@pytest.fixture(scope="module")
+def story(dates, basins):
+    return told(dates, regions=basins, pixel_m=30)
+
+
+@pytest.fixture
+def dashboard(story):
+    return gl.apps.change(story)
+
+
+# ---- numbers are the package's
+
+
+def test_all_that_it_shows_is_what_assess_says(dates, dashboard):
+    found = gl.change.assess(dates, pixel_m=30)
+    whole = found.changes[(found.changes.date_1 == "1990") & (found.changes.date_2 == "2020")]
+    own = whole[whole.glacier != "total"].set_index("glacier")
+    table = dashboard.table
+    shared = ["area_1_km2", "area_2_km2", "loss_km2", "loss_unc_km2", "rate_pct_per_a"]
+    pd.testing.assert_frame_equal(
+        table[shared], own.loc[table.index, shared], check_names=False, check_dtype=False
+    )
+    totals = whole[whole.glacier == "total"].set_index("errors_summed")
+    ours = dashboard.totals.query("group == 'total'").set_index("errors_summed")
+    for column in ("area_1_km2", "loss_km2", "loss_unc_km2", "rate_unc_pct_per_a", "years"):
+        assert ours[column].to_dict() == pytest.approx(totals[column].to_dict())
+    line = found.trends.set_index("glacier").loc["total"]
+    assert dashboard.trend.rate_km2_per_a == pytest.approx(line.rate_km2_per_a)
+    assert dashboard.series.area_km2.tolist() == pytest.approx(
+        found.series.query("glacier == 'total'").area_km2.tolist()
+    )
+
+
+def test_losses_by_hand(dashboard):
+    """Squares of 3 km and 2.7 km; the ellipsoid's areas are 0.08 % larger than the plane's."""
+    large = dashboard.table.loc["RGI-large"]
+    assert large.loss_km2 == pytest.approx(9 - 7.29, rel=2e-3)
+    assert large.loss_pct == pytest.approx(19.0, rel=1e-3)
+    assert large.years == pytest.approx(30.0, abs=0.01)
+    assert dashboard.table.loc["RGI-gone", "status"] == "vanished"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "names"),
+    [
+        ({"size": (0.5, None)}, ["large", "middle"]),
+        ({"size": (0.05, 1.5)}, ["middle", "small"]),
+        ({"rate": (1.0, None)}, ["middle", "gone"]),
+        ({"rate": (None, 0.1)}, ["small"]),
+        ({"verdict": "loss"}, ["large", "middle"]),
+        ({"verdict": "unsure"}, ["small", "gone"]),
+        ({"text": "MID"}, ["middle"]),
+        ({"text": "rgi-s"}, ["small"]),
+        ({"region": ["west"]}, ["large"]),
+        ({"picked": ["RGI-gone", "RGI-large"]}, ["large", "gone"]),
+        ({"box": (5.04e5, 4.9e6, 5.06e5, 5.1e6)}, ["middle"]),
+        ({"size": (0.5, None), "text": "large"}, ["large"]),
+    ],
+)
+def test_every_view_follows_the_filter(dashboard, conditions, names):
+    dashboard.filter.param.update(**conditions)
+    if "verdict" in conditions:
+        sure = dashboard.story.glaciers["significant"]
+        names = [
+            name
+            for name in ("large", "middle", "small", "gone")
+            if sure[f"RGI-{name}"] == (conditions["verdict"] == "loss")
+        ]
+    assert dashboard.table["name"].tolist() == names
+    assert len(dashboard.outlines) == len(names)
+    assert dashboard.series.area_km2.iloc[0] == pytest.approx(dashboard.table.area_1_km2.sum())
+    assert dashboard.totals.query("group == 'total'").loss_km2.iloc[0] == pytest.approx(
+        dashboard.table.loss_km2.sum()
+    )
+    assert dashboard.told == f"{len(names)} of 4 glaciers"
+    dashboard.filter.reset()
+    assert dashboard.told == "all 4 glaciers"
+
+
+def test_nothing_that_passes_says_so(dashboard):
+    dashboard.filter.text = "no such glacier"
+    assert dashboard.told == "0 of 4 glaciers: nothing passes the filter"
+    assert dashboard.table.empty
+    assert dashboard.series.empty
+    assert dashboard.trend is None
+    dashboard.__panel__()
+    assert dashboard._views.overview.areas.figure.title.text == "Area through time: no glacier is chosen"
+
+
+def test_totals_by_region_add_up(dashboard, basins):
+    totals = dashboard.totals
+    assert [*dict.fromkeys(totals.group)] == ["total", HOSTILE, "west", "in no region"]
+    linear = totals[totals.errors_summed == "linear"].set_index("group")
+    assert linear.loss_km2.drop("total").sum() == pytest.approx(linear.loss_km2["total"])
+    assert linear.glaciers.to_dict() == {"total": 4, HOSTILE: 2, "west": 1, "in no region": 1}
+    dashboard.grouping = ""
+    assert dashboard.totals.group.unique().tolist() == ["total"]
+
+
+def test_the_same_story_is_told_once(dates):
+    held = gl.apps.held(outlines=dates)
+    assert told(held, pixel_m=30) is told(held, pixel_m=30)
+    assert told(held, pixel_m=30) is not told(held, pixel_m=10)
+    assert told(dates, pixel_m=30) is not told(dates, pixel_m=30)  # tables in memory may have changed
+
+
+def test_a_series_that_is_given_takes_the_place_of_the_measured(dates):
+    areas = {"RGI-large": 10.0, "RGI-middle": 9.0}
+    rows = [(name, year, km2 - (int(year) - 1990) / 10) for name, km2 in areas.items() for year in dates]
+    series = pd.DataFrame(rows, columns=["glacier", "window", "area_km2"]).assign(area_unc_km2=0.5)
+    found = gl.apps.change(dates, series=series, pixel_m=30)
+    assert found.table.loc["RGI-large", "loss_km2"] == pytest.approx(3.0)
+    assert found.series.area_km2.tolist() == pytest.approx([19.0, 17.0, 13.0])
+    other = gl.apps.change(dates, series=series.assign(glacier="elsewhere " + series.glacier), pixel_m=30)
+    assert any("names none of the glaciers" in note for note in other.story.notes)
+    assert other.table.loc["RGI-large", "loss_km2"] == pytest.approx(1.71, rel=2e-3)
+
+
+def test_one_date_opens_and_says_so(dates):
+    found = gl.apps.change({"2020": dates["2020"]}, pixel_m=30)
+    assert found.assessment is None
+    assert found.totals is None
+    assert any("a change needs two" in note for note in found.story.notes)
+    found.__panel__()
+    shown = found._views.overview
+    assert "One date alone" in shown.totals.object
+    assert "11.0" not in shown.headline.object
+    assert found.table.index.tolist() == ["RGI-large", "RGI-middle", "RGI-small"]
+    assert found.series.area_km2.tolist() == pytest.approx([7.29 + 0.49 + 0.09], rel=2e-3)
+
+
+def test_no_outlines_are_refused(dates):
+    with pytest.raises(InventoryError, match="needs outlines"):
+        gl.apps.change(gl.apps.held(gl.synthetic_scene(seed=1, shape=(48, 48))))
+
+
+# ---- addresses
+
+
+def test_a_view_comes_back_from_its_address(dashboard):
+    dashboard.filter.param.update(
+        size=(0.05, None), rate=(-1.5, 2.25), verdict="loss", region=["west", HOSTILE]
+    )
+    dashboard.filter.param.update(text="a&b=c", picked=["RGI-large", "a,b"], box=(1.0, 2.0, 3.0, 4.0))
+    dashboard.sums, dashboard.view = "root-sum-square", "methods"
+    again = gl.apps.Dashboard(dashboard.story, dashboard.query)
+    for name in ("size", "rate", "verdict", "region", "text", "picked", "box"):
+        assert getattr(again.filter, name) == getattr(dashboard.filter, name)
+    assert (again.sums, again.view, again.notes) == ("root-sum-square", "methods", [])
+    assert again.query == dashboard.query
+
+
+@pytest.mark.parametrize("query", ["?rgi_id=RGI-large", "?glacier=RGI-large", "?glac_name=large"])
+def test_a_glacier_by_any_id(story, query):
+    found = gl.apps.Dashboard(story, query)
+    assert (found.view, found.glacier, found.notes) == ("glacier", "RGI-large", [])
+    assert found.query == "?rgi_id=RGI-large"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?rgi_id=" + HOSTILE, "?rgi_id=../../etc/passwd", "?glacier=%00", "?size=a,b", "?size=1", "?size=3,1",
+        "?rate=nan,inf", "?box=1,2,3", "?box=,,,", "?box=4,0,1,1", "?verdict=<b>", "?view=admin", "?sums=all",
+        "?grouping=__class__", "?size=" + "9" * 5000, "?view=glacier", "?%ff=%ff",
+        "?" + "&".join("size=1,2" for _ in range(5000)),
+    ],
+)  # fmt: skip
+def test_hostile_addresses_leave_a_note_and_a_page(story, query):
+    found = gl.apps.Dashboard(story, query)
+    assert found.view == "overview"
+    assert len(found.table) == 4
+    html = pages.notes_of(found.notes)
+    assert "<script>" not in html
+    assert "<b>" not in html
+    assert all(len(note) < 300 for note in found.notes)
+
+
+def test_opening_by_name(dashboard):
+    assert dashboard.open("Middle")
+    assert dashboard.glacier == "RGI-middle"
+    assert not dashboard.open("Aletsch")
+    assert not dashboard.open("")
+
+
+@pytest.mark.parametrize("limits", [(0.1, 1.0), (None, 2.0), (0.5, None)])
+def test_filters_say_themselves(limits):
+    assert Filter.from_query(Filter(size=limits).to_query())[0].size == limits
+
+
+# ---- what it says
+
+
+def test_texts_of_data_are_text(dates):
+    named = {
+        date: table.assign(glac_name=HOSTILE, rgi_id=[f"{HOSTILE}{n}" for n in range(len(table))])
+        for date, table in dates.items()
+    }
+    found = gl.apps.change(named, pixel_m=30)
+    name = found.story.glaciers.index[0]
+    said = [
+        pages.methods(found.story), pages.glacier_facts(found.story, name),
+        pages.glacier_changes(found.story, name),
+        pages.glacier_events(found.story, name), pages.notes_of([HOSTILE]),
+        pages.table([HOSTILE], [[HOSTILE]], HOSTILE), pages.color_key({HOSTILE: "#ffffff"}),
+        pages.totals_table(found, found.totals), pages.scale(1.0, (HOSTILE, HOSTILE)),
+    ]  # fmt: skip
+    assert not any("<script" in text for text in said)
+    found.open(name)
+    found.__panel__()
+    assert found._views.body.objects
+
+
+def test_totals_name_their_sums_and_what_they_mean(dashboard):
+    said = pages.totals_table(dashboard, dashboard.totals)
+    assert "± linear [km²]" in said
+    assert "± root-sum-square [km²]" in said
+    assert "± is a bound of the error of mapping, not a standard deviation" in said
+    row = dashboard.totals.query("group == 'total' and errors_summed == 'linear'").iloc[0]
+    assert f"{row.loss_pct:.1f} ± {row.loss_unc_pct:.1f}" in said
+
+
+def test_methods_tell_dates_and_versions(dashboard):
+    said = pages.methods(dashboard.story)
+    assert gl.__version__ in said
+    assert "area-weighted mean dates" in said
+    for label in dashboard.story.labels:
+        assert f"<td>{label}</td>" in said
+
+
+def test_a_glacier_that_vanished_has_its_event(story):
+    said = pages.glacier_events(story, "RGI-gone")
+    assert "vanish" in said
+    assert "neither divided" in pages.glacier_events(story, "RGI-large")
+
+
+# ---- colors
+
+
+def test_colors_tell_losses_from_gains_and_are_pale_at_none():
+    colors = charts.rate_colors([-9.0, -1.0, 0.0, 1.0, 9.0, np.nan], 2.0)
+    assert colors.tolist()[0] == charts.GAIN
+    assert colors.tolist()[2] == charts.MIDDLE
+    assert colors.tolist()[4:] == [charts.LOSS, charts.UNKNOWN]
+    light = [sum(charts.rgb(color)) for color in colors[:5]]
+    assert light[0] < light[1] < light[2] > light[3] > light[4]
+
+
+@pytest.mark.parametrize(
+    ("rates", "limit"), [([0.4, 0.5, 0.6, 0.7], 0.8), ([], 1.0), ([0, 0], 1.0), ([np.nan, 12], 15)]
+)
+def test_colors_end_at_a_round_rate(rates, limit):
+    assert charts.rate_limit(rates) == pytest.approx(limit)
+
+
+# ---- charts show what they are given
+
+
+def test_charts_hold_the_numbers(dashboard):
+    dashboard.filter.size = (0.5, None)
+    dashboard.__panel__()
+    shown = dashboard._views.overview
+    areas = shown.areas.areas.data
+    assert areas["area"].tolist() == pytest.approx(dashboard.series.area_km2.tolist())
+    assert (areas["high"] - areas["area"]).tolist() == pytest.approx(dashboard.series.area_unc_km2.tolist())
+    line = shown.areas.line.data
+    slope = np.diff(line["area"]) / np.diff(line["year"])
+    assert slope == pytest.approx(-dashboard.trend.rate_km2_per_a)
+    expected = np.polyval(np.polyfit(areas["year"], areas["area"], 1), line["year"])
+    assert line["area"] == pytest.approx(expected)
+    assert shown.sizes.source.data["chosen"].sum() == 2
+    assert shown.sizes.source.data["all"].sum() == 4
+    assert shown.table.widget.value.index.tolist() == ["RGI-large", "RGI-middle"]
+
+
+def test_brushes_choose(dashboard):
+    from bokeh.events import Reset, SelectionGeometry
+
+    dashboard.__panel__()
+    shown = dashboard._views.overview
+    span = {"type": "rect", "x0": 0.5, "x1": 2.0, "y0": 0, "y1": 1}
+    shown.sizes.figure._trigger_event(SelectionGeometry(shown.sizes.figure, span, final=True))
+    assert dashboard.filter.size == (0.5, 2.0)
+    assert dashboard.table["name"].tolist() == ["middle"]
+    assert 10 ** shown.controls.size.value[0] == pytest.approx(0.5, rel=1e-3)
+    shown.sizes.figure._trigger_event(Reset(shown.sizes.figure))
+    assert dashboard.filter.size is None
+    shown.map._on_tap(5e5 + 10, 5e6 + 10)
+    assert dashboard.filter.picked == ["RGI-large"]
+    assert shown.table.widget.selection == [0]
+    shown.table.widget.selection = [1, 2]
+    assert dashboard.table["name"].tolist() == ["middle", "small"]
+    assert len(shown.table.widget.value) == 4  # of all that could be picked
+    shown.controls.reset.clicks += 1
+    assert not dashboard.filter.is_set
+    shown.controls.verdict.value = "loss"
+    assert dashboard.filter.verdict == "loss"
+
+
+def test_uploaded_regions_group_this_session_alone(dashboard, tmp_path):
+    dashboard.__panel__()
+    shown = dashboard._views.overview
+    regions = gpd.GeoDataFrame({"name": ["here"]}, geometry=[shapely.box(4e5, 4e6, 6e5, 6e6)], crs=UTM)
+    regions.to_file(tmp_path / "r.gpkg")
+    shown.controls.take((tmp_path / "r.gpkg").read_bytes())
+    assert dashboard.totals.group.unique().tolist() == ["total", "here"]
+    assert "uploaded" not in gl.apps.change(dashboard.story).layers
+    for data in (b"", b"SQLite format 3\0" + b"x" * 100, b"{}", b"<OGRVRTDataSource>", b"0" * (21 * 2**20)):
+        shown.controls.take(data)
+        assert 'class="note"' in shown.controls.answer.object
+
+
+# ---- by elevation
+
+
+@pytest.fixture(scope="module")
+def world():
+    world = gl.synthetic_world(seed=6, years=[1990, 2005, 2020], shape=(96, 96))
+    return {str(year): world.outlines(year) for year in world.years}, world.scene(2020).elevation
+
+
+@pytest.mark.filterwarnings("ignore:.*smaller than a pixel of the DEM")
+def test_elevations_are_the_packages(world):
+    outlines, dem = world
+    found = told(outlines, dem=dem, pixel_m=30)
+    own = found.bands("2005").groupby("from_m").area_km2.sum()
+    expected = gl.change.elevation_change(outlines["1990"], outlines["2005"], dem).query("glacier == 'total'")
+    expected = expected.dropna(subset="from_m").set_index("from_m").area_2_km2
+    assert own.to_dict() == pytest.approx(expected.to_dict())
+    total = (
+        gl.change.halves(outlines["1990"], outlines["2020"], dem)
+        .query("glacier == 'total'")
+        .set_index("zone")
+    )
+    zones = pages.zones_of(found.zones().query("glacier != 'total'")).set_index("zone")
+    assert zones.other_diff_pct["ablation"] == pytest.approx(total.other_diff_pct["ablation"])
+    names = [*found.glaciers.index[:2]]
+    fronts = found.retreat(names)
+    assert {*fronts.glacier} <= {*names}
+    assert found.has_fronts(names)
+    board = gl.apps.change(found)
+    board.__panel__()
+    assert board._views.overview.heights.bands.source.data["label"] == ["1990", "2020"]
+    board.open(names[0])
+
+
+# ---- files
+
+
+def test_exports_hold_what_is_chosen(dashboard, tmp_path):
+    dashboard.filter.size = (0.5, None)
+    table = pd.read_csv(io.BytesIO(dashboard.csv().read()))
+    assert table.glacier.tolist() == ["RGI-large", "RGI-middle"]
+    (tmp_path / "chosen.gpkg").write_bytes(dashboard.geopackage().read())
+    file = gpd.read_file(tmp_path / "chosen.gpkg")
+    assert file.geometry.area.tolist() == pytest.approx([2700**2, 700**2])
+    assert file.loss_km2.tolist() == pytest.approx(table.loss_km2.tolist())
+    assert dashboard.png().read(4) == b"\x89PNG"
+
+
+def test_a_folder_of_change_opens(dates, tmp_path):
+    from glacierlab.report import write_change
+
+    found = write_change(tmp_path, dates, pixel_m=30)
+    opened = gl.apps.change(tmp_path)
+    total = found.changes.query("glacier == 'total' and errors_summed == 'linear'").iloc[-1]
+    ours = opened.totals.query("group == 'total' and errors_summed == 'linear'").iloc[0]
+    assert ours.loss_km2 == pytest.approx(total.loss_km2)
+    assert ours.loss_unc_km2 == pytest.approx(total.loss_unc_km2)
+    assert str(tmp_path) in pages.methods(opened.story)
+
+
+def test_the_park_of_glaciers(data):
+    column = {"glac_name": "GLACNAME"}
+    parks = {
+        year: gl.open_inventory(data / f"gnp_glaciers/polys{year[2:]}.json", columns=column)
+        for year in ("1966", "1998", "2015")
+    }
+    found = gl.apps.change(parks, by="glac_name", pixel_m=1)
+    row = found.totals.query("group == 'total'").iloc[0]
+    # the U.S. Geological Survey's sums, which the data's note gives: 21.63 and 14.18 km²
+    assert (row.area_1_km2, row.area_2_km2) == pytest.approx((21.63, 14.18), rel=5e-3)
+    assert row.glaciers == 39
