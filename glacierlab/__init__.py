@@ -60,8 +60,8 @@ _WHERE = {  # public name → the module that holds it
     "write_report": "report.mapped",
 }
 _PARTS = (
-    "apps", "change", "errors", "features", "io", "judge", "models", "outlines", "samples", "scores", "series",
-    "synthetic", "tables", "teach", "train", "viz",
+    "apps", "change", "errors", "features", "io", "judge", "models", "outlines", "samples", "scores",
+    "series", "synthetic", "tables", "teach", "train", "viz",
 )  # fmt: skip
 
 __all__ = ["__version__", *_WHERE, *_PARTS]

@@ -290,6 +290,23 @@ def test_paths_and_holdings_are_taken_too(written, changed):
     assert held(written, series=changed / "series.csv").series is not None
 
 
+def test_files_in_any_order_belong_together(written, tmp_path):
+    undated = gl.open_scene(written / "scene.tif")
+    undated.attrs.pop("datetime")
+    gl.write_raster(undated, tmp_path / "image.tif")
+    codes = gl.open_map(written / "class_map.tif")
+    codes.attrs.pop("datetime")
+    gl.write_raster(codes, tmp_path / "codes.tif")
+    for paths in (("image.tif", "codes.tif"), ("codes.tif", "image.tif")):
+        found = holdings_of(written / "outlines.gpkg", *(tmp_path / name for name in paths))
+        assert found.labels == list(found.predictions) == list(found.outlines) == ["image"]
+        assert list(found.files) == ["image"]
+    found = held(tmp_path / "image.tif", tmp_path / "codes.tif", written / "outlines.gpkg")
+    assert found.labels == list(found.predictions) == list(found.outlines) == ["image"]
+    with pytest.raises(GlacierlabError, match="give a scene or outlines"):
+        holdings_of(tmp_path / "codes.tif")
+
+
 def test_edits_of_tables_in_memory_have_no_file(written):
     found = holdings_of(written)
     tables = dict(found.outlines)

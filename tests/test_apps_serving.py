@@ -369,6 +369,27 @@ def test_a_password_is_asked_for_and_the_name_is_known(tmp_path):
     assert set(seen) == {"ana"}
 
 
+def test_a_login_elsewhere_is_passed_on(monkeypatch):
+    served = SMALL.replace("port=0", "port=0, oauth_provider='github', oauth_key='our-key'")
+    monkeypatch.setenv("PANEL_OAUTH_SECRET", "ours")
+    with process([sys.executable, "-W", "ignore", "-c", served]) as (_, url):
+        assert b"Location: /login" in raw(url, "/")
+        answer = raw(url, "/login").decode()
+        assert "https://github.com/login/oauth/authorize" in answer
+        assert "client_id=our-key" in answer
+        assert "ours" not in answer.replace("our-key", "")
+
+
+def test_a_login_elsewhere_needs_what_it_gave(monkeypatch):
+    monkeypatch.delenv("PANEL_OAUTH_SECRET", raising=False)
+    with pytest.raises(GlacierlabError, match=r"github needs the key and the secret.*PANEL_OAUTH_SECRET"):
+        served_by.server_of(hello, oauth_provider="github", oauth_key="k")
+    with pytest.raises(GlacierlabError, match="Unknown OAuth provider 'githup'"):
+        served_by.server_of(hello, oauth_provider="githup", oauth_key="k")
+    with pytest.raises(GlacierlabError, match="of IPv6"):
+        served_by.server_of(hello, address="::1")
+
+
 # ---- the end ----
 
 

@@ -155,7 +155,7 @@ def test_a_moved_corner_is_an_edit_and_keeps_holes(studio):
 
 
 def test_what_is_drawn_is_added_and_what_is_cut_is_two(studio):
-    left, bottom, right, top = studio.desk.holdings.bounds
+    left, bottom, *_ = studio.desk.holdings.bounds
     count = len(studio.review.ids)
     studio.tools._drawn(shapely.box(left, bottom, left + 300, bottom + 300))
     assert len(studio.review.ids) == count + 1

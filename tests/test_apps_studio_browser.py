@@ -208,7 +208,7 @@ def test_what_is_handed_in_is_compared_and_broken_files_are_told(opened, made, t
     page.set_input_files("input[type=file]", tmp_path / "b.gpkg")
     said(page, "neither a GeoPackage nor GeoJSON")
     turn_to(page, "Compare")
-    page.get_by_text("IoU 1.000").wait_for()
+    page.get_by_text("IoU 1.000; ours").wait_for()
     assert page.evaluate("window.hit") is None
     assert page.told == []
     assert outside(page) == []

@@ -175,7 +175,8 @@ def test_a_name_is_the_roundest_place_inside():
     square = gpd.GeoDataFrame(geometry=[shapely.box(10.7501, 46.7999, 10.7535, 46.8005)], crs=4326)
     parts = gl.outlines.split_glaciers(square, divides=square)
     assert parts.glac_id.tolist() == ["G010752E46800N"]  # 10752 = 2⁹ x 21, 46800 = 2⁴ x 2925
-    south = gl.outlines.split_glaciers(square.translate(-21.5, -93.6).to_frame("geometry"), divides=square)
+    southern = square.translate(-21.5, -93.6).to_frame("geometry")
+    south = gl.outlines.split_glaciers(southern, divides=southern)
     assert south.glac_id.tolist() == ["G349252E46800S"]
 
 

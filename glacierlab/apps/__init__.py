@@ -1,7 +1,7 @@
 """Two Panel apps: look at outlines, correct and sign them; and see what changed.
 
-What an app knows lies in plain classes that need no screen (`Holdings`, `Review`, `Filter`); what many sessions
-share is read once a process and changed by none of them.
+What an app knows lies in plain classes that need no screen (`Holdings`, `Review`, `Filter`); what many
+sessions share is read once a process and changed by none of them.
 """
 
 from ..lazy import lazily

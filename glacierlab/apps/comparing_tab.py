@@ -81,7 +81,7 @@ class ComparingTab:
         both = found[found["n"] > 1]
         self.digitized[:] = [
             html(paragraph(
-                f"{len(both)} glaciers that both drew: borders {both.distance_mean_m.median():.0f} m apart, "
+                f"{len(both)} drawn by both: borders {both.distance_mean_m.median():.0f} m apart, "
                 f"areas differ by {both.range_pct.median():.1f} % (medians)."
             )),
             table(both[list(DRAWN)], DRAWN, DRAWN_FORMATS, height=180),

@@ -34,14 +34,17 @@ MAP_NAMES = ("class_map", "probability")  # either is what tells a map from a sc
 def gathered(paths):
     """`Holdings` of files and folders, not yet in one CRS; see `holdings_of`."""
     found, left_out = Holdings(), []
-    for path in map(Path, paths):
+    last = lambda path: (
+        path.suffix.lower() in VECTORS
+    )  # outlines are of the scenes, however files are ordered
+    for path in sorted(map(Path, paths), key=last):
         if not path.exists():
             raise GlacierlabError(f"{path} does not exist. Check the spelling and the folder you are in.")
         if path.is_dir() and not is_array_store(path):
             found = with_folder(found, path, left_out)
         else:
             found = with_file(found, path)
-    if not (found.scenes or found.outlines or found.rivals):
+    if not (found.scenes or found.predictions or found.outlines or found.rivals):
         names = ", ".join(map(str, paths))
         told = f" {'; '.join(left_out)}." if left_out else ""
         raise GlacierlabError(f"{names}: nothing there to show. Looked for {LOOKED_FOR}.{told}")

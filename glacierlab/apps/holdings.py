@@ -144,45 +144,51 @@ def held(scenes=None, prediction=None, outlines=None, dem=None, series=None):
     GlacierlabError
         There is neither a scene nor an outline, or a table has no CRS or no polygons.
     """
+    from .folders import open_dem, open_series
+
     base = opened(scenes)
     if base is None:
         base = Holdings(scenes=labeled_scenes(scenes))
-    if (maps := opened(prediction)) is not None:
-        base = replace(base, predictions={**base.predictions, **at_labels(maps.predictions, base.scenes)})
-    elif prediction is not None:
-        base = replace(base, predictions=labeled_maps(prediction, base.scenes))
-    if (lines := opened(outlines)) is not None:
-        tables, files = lines.outlines, lines.files
-        if len(tables) == len(base.scenes) == 1:
-            tables, files = at_labels(tables, base.scenes), at_labels(files, base.scenes)
-        more = {"rivals": {**base.rivals, **lines.rivals}, "files": {**base.files, **files}}
-        more |= {"series": lines.series if series is None else series}
-        base = replace(base, outlines={**base.outlines, **tables}, **more)
-    elif outlines is not None:
-        tables = labeled_outlines(outlines, base.scenes)
-        kept = {label: path for label, path in base.files.items() if label not in tables}
-        base = replace(base, outlines={**base.outlines, **tables}, files=kept)
-    if isinstance(dem, str | Path):
-        from .folders import open_dem
-
-        dem = open_dem(dem)
-    if isinstance(series, str | Path):
-        from .folders import open_series
-
-        series = open_series(series)
-    return settled(
-        replace(base, dem=base.dem if dem is None else dem, series=base.series if series is None else series)
-    )
+    if prediction is not None:
+        more = opened(prediction)
+        maps = labeled_maps(prediction, base.scenes) if more is None else more.predictions
+        base = replace(base, predictions={**base.predictions, **at_labels(maps, base.scenes)})
+    if outlines is not None:
+        base = with_outlines_of(base, outlines)
+    if dem is not None:
+        base = replace(base, dem=open_dem(dem) if isinstance(dem, str | Path) else dem)
+    if series is not None:
+        base = replace(base, series=open_series(series) if isinstance(series, str | Path) else series)
+    return settled(base)
 
 
 def opened(given):
     """Holdings of paths, or those given; None for anything else."""
+    from .folders import gathered
+
     if isinstance(given, Holdings):
         return given
     paths = given if isinstance(given, list | tuple) else [given]
     if paths and all(isinstance(path, str | Path) for path in paths):
-        return holdings_of(*paths)
+        return gathered(paths)
     return None
+
+
+def with_outlines_of(base, outlines):
+    """Holdings with outlines as `held` takes them, and with what else lay where they came from."""
+    more = opened(outlines)
+    if more is None:
+        more = Holdings(outlines=labeled_outlines(outlines, base.scenes))
+    tables, files = at_labels(more.outlines, base.scenes), at_labels(more.files, base.scenes)
+    kept = {label: path for label, path in base.files.items() if label not in tables}
+    return replace(
+        base,
+        outlines={**base.outlines, **tables},
+        rivals={**base.rivals, **more.rivals},
+        files=kept | files,
+        series=base.series if more.series is None else more.series,
+        facts=base.facts | more.facts,
+    )
 
 
 def at_labels(by_label, scenes):
@@ -258,7 +264,7 @@ def labeled_scenes(scenes):
     found = {}
     for name, scene in pairs:
         if isinstance(scene, str | Path):
-            scene = next(iter(holdings_of(scene).scenes.values()), scene)
+            scene = next(iter(opened(scene).scenes.values()), scene)
         if not isinstance(scene, xr.Dataset):
             raise GlacierlabError(
                 f"A scene is an xarray Dataset, and this is {type(scene).__name__}: open it with open_scene."
@@ -318,7 +324,7 @@ def labeled_outlines(outlines, scenes):
     found = {}
     for name, table in pairs_of(outlines):
         if isinstance(table, str | Path):
-            table = next(iter(holdings_of(table).outlines.values()))
+            table = next(iter(opened(table).outlines.values()), table)
         require_outlines(table, "An app")
         if name is not None:
             found[in_years(date_text(name)) if is_date(date_text(name)) else str(name)] = table
@@ -347,8 +353,13 @@ def settled(holdings):
     for scene in holdings.scenes.values():
         require_crs(scene, "A map")
         require_meters(scene)
-    scenes, predictions, dem = in_memory(holdings.scenes, holdings.predictions, holdings.dem)
-    scenes = {label: scenes[label] for label in in_time(scenes)}
+    predictions = holdings.predictions
+    if not set(predictions) & set(holdings.scenes):
+        predictions = at_labels(predictions, holdings.scenes)
+    scenes, predictions, dem = in_memory(holdings.scenes, predictions, holdings.dem)
+    scenes, predictions = (
+        {label: rasters[label] for label in in_time(rasters)} for rasters in (scenes, predictions)
+    )
     if dem is None:
         tall = [scene["elevation"] for scene in scenes.values() if "elevation" in scene]
         dem = tall[-1] if tall else None

@@ -16,8 +16,10 @@ SMALL = """
   padding: 4px 6px !important;
 }
 .tabulator-row { min-height: 24px !important; }
+.tabulator-col-sorter { display: none !important; }
+.tabulator-col-title { padding-right: 0 !important; }
 """
-KINDS = {"info": "#1b4f72", "done": "#1e6b3a", "error": "#9b1c1c"}
+KINDS = {"info": ("", "#3d9be9"), "done": ("✓ ", "#0072b2"), "error": ("⚠ ", "#d55e00")}  # mark and color
 
 
 def html(markup, **options):

@@ -35,7 +35,7 @@ class ReviewTab:
         self.analyst.param.watch(doing(self._sign), "value")
         self.queue = table(
             self._queue(), QUEUE, {"area_km2": "0.000", "expected_error_km2": "0.000"}, height=168,
-            hidden_columns=["id"],
+            hidden_columns=["id"], sortable=False,  # it is in order
         )  # fmt: skip
         self.queue.param.watch(doing(self._pick), "selection")
         self.progress, self.about, self.file = html(""), html(""), html("")

@@ -14,18 +14,20 @@ from pathlib import Path
 
 import panel as pn
 import psutil
+from panel.auth import AUTH_PROVIDERS
 from panel.io.server import ComponentResourceHandler, get_server
 from panel.template.base import BaseTemplate
 from tornado.web import HTTPError, RequestHandler
 
 from ..errors import GlacierlabError
+from ..tables import lookup
 from .gallery import page
 
 PORT = 5006
 MAX_UPLOAD_MB = 64
 LIFETIME_S = 30  # of a session whose browser is gone: long enough to come back by a reload
 CHECK_S = 10  # how often sessions are looked through
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost")
 PASSWORD = "GLACIERLAB_PASSWORD"  # an environment variable
 BASE64 = 4 / 3  # uploads come as text
 log = logging.getLogger(__name__)
@@ -78,13 +80,15 @@ def serve(
     if address not in LOOPBACK and not (oauth_provider or password_of(basic_auth)):
         say("Anyone who reaches this address may look and edit: --basic-auth asks for a name and password.")
     loop = server.io_loop
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: loop.add_callback_from_signal(loop.stop))
+    stop = lambda *_: loop.asyncio_loop.call_soon_threadsafe(loop.stop)
+    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
     server.start()
     if show:
         loop.call_later(0.2, webbrowser.open, url)
     loop.start()
     server.stop(wait=False)
+    for name, handler in before.items():
+        signal.signal(name, handler)
     say("Stopped.")
 
 
@@ -104,13 +108,12 @@ def server_of(
     """
     if not max_upload_mb > 0:
         raise GlacierlabError(f"Uploads of at most {max_upload_mb} MB: give a number above 0.")
+    if ":" in address:
+        raise GlacierlabError(f"--address {address} is of IPv6, which is not served: 127.0.0.1, or 0.0.0.0.")
     makers = make if isinstance(make, dict) else {"/": make}
     largest = int(max_upload_mb * BASE64 * 2**20) + 2**20  # and what stands around a file
-    auth = {}
-    if password := password_of(basic_auth):
-        auth = {"basic_auth": password}
-    elif oauth_provider:
-        auth = dict(oauth_provider=oauth_provider, oauth_key=oauth_key, oauth_redirect_uri=oauth_redirect_uri)
+    auth = login_of(basic_auth, oauth_provider, oauth_key, oauth_redirect_uri)
+    alive = {}
     try:
         server = get_server(
             {path: guarded(function, title) for path, function in makers.items()},
@@ -127,12 +130,12 @@ def server_of(
             http_server_kwargs={"max_body_size": 2**20, "max_buffer_size": largest + 2**20},
             unused_session_lifetime_milliseconds=1000 * LIFETIME_S,
             check_unused_sessions_milliseconds=1000 * CHECK_S,
-            extra_patterns=[("/liveness", Alive), ("/components/(.*)", LoadedResources)],
+            extra_patterns=[("/liveness", Alive, alive), ("/components/(.*)", LoadedResources)],
             **auth,
         )
     except OSError as error:
         raise cannot_listen(error, address, port) from error
-    Alive.server = server
+    alive["server"] = server
     origins = {*origins_of(address, server.port), *map(with_port, allow_origin)}
     server._tornado.websocket_origins.clear()  # Bokeh's own default knows only localhost
     server._tornado.websocket_origins.update(origins)
@@ -163,7 +166,8 @@ def alert(text):
 class Alive(RequestHandler):
     """`/liveness`: that the server answers, and how many sessions it holds."""
 
-    server = None
+    def initialize(self, server):
+        self.server = server
 
     def get(self):
         self.write({"ok": True, "sessions": len(self.server.get_sessions())})
@@ -183,15 +187,15 @@ class LoadedResources(ComponentResourceHandler):
 
 def url_of(server):
     """The address of a server, as a browser on this machine takes it."""
-    host = server.address if server.address not in (None, "", "0.0.0.0", "::") else "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
+    host = "127.0.0.1" if server.address in ("", "0.0.0.0") else server.address
+    return f"http://{host}:{server.port}/"
 
 
 def origins_of(address, port):
     """Hosts and port that a server on this address is reached by: of all addresses, this machine's own."""
     if address in LOOPBACK:
         hosts = {"127.0.0.1", "localhost"}
-    elif address in ("", "0.0.0.0", "::"):
+    elif address in ("", "0.0.0.0"):
         own = [each.address for rows in psutil.net_if_addrs().values() for each in rows]
         hosts = {
             "127.0.0.1",
@@ -231,6 +235,22 @@ def cannot_listen(error, address, port):
 
 
 # ---- who may enter ----
+
+
+def login_of(basic_auth, provider, key, redirect_uri):
+    """What Panel is told of who may enter; GlacierlabError where a provider lacks something."""
+    if password := password_of(basic_auth):
+        return {"basic_auth": password}
+    if not provider:
+        return {}
+    lookup(AUTH_PROVIDERS, provider, kind="OAuth provider")
+    key = key or os.environ.get("PANEL_OAUTH_KEY")
+    if not key or not os.environ.get("PANEL_OAUTH_SECRET"):
+        raise GlacierlabError(
+            f"{provider} needs the key and the secret that it gave to this server: --oauth-key, and the "
+            "environment variable PANEL_OAUTH_SECRET."
+        )
+    return dict(oauth_provider=provider, oauth_key=key, oauth_redirect_uri=redirect_uri)
 
 
 def password_of(path):

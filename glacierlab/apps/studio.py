@@ -1,5 +1,6 @@
 """The inspector: look at a scene and its outlines, correct them, and sign."""
 
+import logging
 from functools import partial
 from html import escape
 
@@ -20,6 +21,7 @@ from .products_tab import debris_tab, lakes_tab
 from .review_tab import ReviewTab, clock
 from .tools import Tools
 
+LOG = logging.getLogger(__name__)
 HEIGHT = 680  # pixels of the map
 AROUND_M = 250  # of the outline that is looked at
 NARROW = ".bk-tab { padding: 6px 5px !important; font-size: 13px !important; }"  # seven of them in a row
@@ -336,7 +338,9 @@ class Studio(pn.viewable.Viewer):
                 return
             try:
                 found = work()
-            except GlacierlabError as error:
+            except Exception as error:  # nobody waits for this thread: what went wrong is told
+                if not isinstance(error, GlacierlabError):
+                    LOG.warning("Work for the page failed", exc_info=error)
                 document.add_next_tick_callback(partial(self.tell, str(error), "error"))
                 return
             document.add_next_tick_callback(lambda: show(found) if wanted() else None)
@@ -345,9 +349,9 @@ class Studio(pn.viewable.Viewer):
 
     def tell(self, text, kind="info"):
         """Say something in the line below the map; screen readers read it."""
-        self.status.object = (
-            f'<div role="status" style="color:{KINDS[kind]};font-weight:600">{escape(text)}</div>'
-        )
+        mark, color = KINDS[kind]
+        style = f"border-left:5px solid {color};padding-left:8px;font-weight:600"
+        self.status.object = f'<div role="status" style="{style}">{mark}{escape(text)}</div>'
 
     def doing(self, function):
         """A handler of events that calls a function without them; an error of ours is told, not raised."""

@@ -3,8 +3,8 @@
 import panel as pn
 
 from . import pages
+from .mapview import MapView
 from .pictures import Pictures
-from .ratemap import RateMap
 
 SHADE = 0.4  # of the hillshade, so that the pale colors of small rates stand out
 FRAME = {"flex": "1 1 420px", "min-width": "0", "max-width": "100%"}
@@ -42,7 +42,7 @@ class Views:
 
     def new_map(self, bounds, height):
         """A map with a hillshade where there is a DEM."""
-        view = RateMap(self.story.glaciers.crs, bounds, height=height, dark=self.theme == "dark")
+        view = MapView(self.story.glaciers.crs, bounds, height=height, dark=self.theme == "dark")
         if self.story.holdings.dem is not None:
             shade = self.story.once("hillshade", lambda: hillshade_of(self.story.holdings.dem))
             view.show("base", shade, "hillshade", opacity=SHADE)

@@ -258,7 +258,7 @@ def _decimal_year(day):
     return day.year + (day - date(day.year, 1, 1)).days / _days_in(day.year)
 
 
-def _iso_day(year):
+def iso_day(year):
     """The day that a decimal year falls on, as ISO text."""
     whole = int(year // 1)
     return (date(whole, 1, 1) + timedelta(days=int((year - whole) * _days_in(whole)))).isoformat()
@@ -345,7 +345,7 @@ def _totals(series, how, missing):
         totals.append({
             "glacier": TOTAL,
             "window": label,
-            "date": _iso_day(mean_year(rows)) if (rows["date"] != "").any() else "",
+            "date": iso_day(mean_year(rows)) if (rows["date"] != "").any() else "",
             "area_km2": rows.area_km2.sum(skipna=False),
             "area_unc_km2": np.hypot(*ours),
             "area_unc_kind": one_kind(rows.area_unc_kind),

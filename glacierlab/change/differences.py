@@ -120,7 +120,7 @@ def area_change(first, second=None, *, years="dates", by=None, between=None, mis
     tables = []
     for rows, later, begins in pairs:
         losses = _losses(*_matched(rows, later, missing), shared)
-        tables += [_with_rates(_with_years(losses, rows, later, each, begins)) for each in conventions]
+        tables += [with_rates(_with_years(losses, rows, later, each, begins)) for each in conventions]
     change = pd.concat(tables, ignore_index=True)[COLUMNS]
     kinds = [kind for kind in change.unc_kind.unique() if kind in SIGNIFICANT]
     if "mixed" in kinds:
@@ -239,10 +239,10 @@ def _losses(a, b, shared):
     glaciers = pd.DataFrame(
         {"glacier": a.index, "errors_summed": "", "date_1": label_of(a), "date_2": label_of(b)}
         | {"area_1_km2": a["area_km2"], "area_2_km2": b["area_km2"], "unc_kind": kinds}
-        | _errors(*halves, shared)
+        | difference_errors(*halves, shared)
     )
     if TOTAL in a.index:
-        return _with_shares(glaciers)
+        return with_shares(glaciers)
     measured = glaciers[AREAS].notna().all(axis=1)
     if not measured.all():
         warn(
@@ -257,12 +257,14 @@ def _losses(a, b, shared):
             {"glacier": TOTAL, "errors_summed": how, "unc_kind": one_kind(known["unc_kind"])}
             | {side: one_kind(known[side], "") for side in ("date_1", "date_2")}
             | dict(known[AREAS].sum(min_count=1))
-            | _errors(*(half[measured] for half in halves), shared, *sums)
+            | difference_errors(*(half[measured] for half in halves), shared, *sums)
         )
-    return _with_shares(pd.concat([glaciers, pd.DataFrame(totals)], ignore_index=True))
+    return with_shares(pd.concat([glaciers, pd.DataFrame(totals)], ignore_index=True))
 
 
-def _errors(u1, s1, u2, s2, shared, sum_independent=lambda each: each, sum_correlated=lambda each: each):
+def difference_errors(
+    u1, s1, u2, s2, shared, sum_independent=lambda each: each, sum_correlated=lambda each: each
+):
     """Half widths of both areas and of the loss, from independent (u) and correlated (s) ones."""
     first, second = sum_correlated(s1), sum_correlated(s2)
     between = sum_correlated(s1 - s2) if shared else np.hypot(first, second)
@@ -274,7 +276,7 @@ def _errors(u1, s1, u2, s2, shared, sum_independent=lambda each: each, sum_corre
     }
 
 
-def _with_shares(losses):
+def with_shares(losses):
     """Losses in km² and per cent, whether they are significant, and what became of the glacier."""
     before, after = losses["area_1_km2"], losses["area_2_km2"]
     loss, error, share = before - after, losses["loss_unc_km2"], 100 / before.where(before > 0)
@@ -347,7 +349,7 @@ def _with_years(losses, rows, later, years, begins):
     return losses
 
 
-def _with_rates(losses):
+def with_rates(losses):
     """Losses and errors a year."""
     names = ("km2", "unc_km2", "pct", "unc_pct")
     return losses.assign(**{f"rate_{name}_per_a": losses[f"loss_{name}"] / losses["years"] for name in names})

@@ -7,8 +7,8 @@ import pandas as pd
 
 from ..errors import InventoryError
 from ..tables import lookup
-from .dated import PARTS, SUMS, TOTAL, _iso_day, center_of, centers, dated_rows, one_kind
-from .differences import _errors, _with_rates, _with_shares
+from .dated import PARTS, SUMS, TOTAL, center_of, centers, dated_rows, iso_day, one_kind
+from .differences import difference_errors, with_rates, with_shares
 from .matching import some
 
 
@@ -105,7 +105,7 @@ def series_total(book, chosen=slice(None), how="linear"):
         found.append({
             "glacier": TOTAL,
             "window": label,
-            "date": _iso_day(mean_year(book, chosen, place)) if book.dated[chosen, place].any() else "",
+            "date": iso_day(mean_year(book, chosen, place)) if book.dated[chosen, place].any() else "",
             "area_km2": areas[:, place].sum(),
             "area_unc_km2": np.hypot(*errors),
             "area_unc_kind": one_kind(kinds[there, place]),
@@ -156,8 +156,8 @@ def change_total(book, groups=None, first=None, last=None):
         "unc_kind",
     ]
     columns += ["area_1_unc_km2", "area_2_unc_km2", "loss_unc_km2", "year_1", "year_2"]
-    table = _with_shares(pd.DataFrame(rows, columns=columns))
-    return _with_rates(table.assign(years=table["year_2"] - table["year_1"]))
+    table = with_shares(pd.DataFrame(rows, columns=columns))
+    return with_rates(table.assign(years=table["year_2"] - table["year_1"]))
 
 
 def group_rows(book, name, chosen, a, b):
@@ -179,7 +179,7 @@ def group_rows(book, name, chosen, a, b):
             "unc_kind": one_kind({*book.kind[chosen][:, [a, b]].ravel().tolist()}),
             "year_1": mean_year(book, chosen, a),
             "year_2": mean_year(book, chosen, b),
-            **_errors(*errors, True, *sums),
+            **difference_errors(*errors, True, *sums),
         }
 
 

@@ -127,7 +127,8 @@ def killed_review(path, analyst, acts):
         job.kill()
         _, said = job.communicate()
     if not unsaved:
-        raise GlacierlabError(f"The session ended by itself: {said.strip()[-200:]}")
+        *_, last = ["it said nothing", *said.strip().splitlines()]
+        raise GlacierlabError(f"The session ended by itself: {last}")
     return int(unsaved)
 
 
