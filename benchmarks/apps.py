@@ -37,12 +37,13 @@ EMPTY = (
     "import panel as pn; from glacierlab.apps.serving import serve;"
     "serve(lambda: pn.pane.Markdown('hello'), port=0, show=False, say=lambda text: print(text, flush=True))"
 )
-DRAWN = """() => {
+DRAWN = """kinds => {
   const page = window.Bokeh && Bokeh.documents[0];
   if (!page || !page.is_idle) return false;
-  const sources = [...page._all_models.values()].filter(m => m.glyph && m.glyph.type === "ImageRGBA");
-  return sources.length === 0 || sources.some(m => m.data_source.data.image.length > 0);
+  const shown = [...page._all_models.values()].filter(m => m.glyph && kinds.includes(m.glyph.type));
+  return kinds.length === 0 || shown.some(m => (m.data_source.data.image || m.data_source.data.xs || []).length);
 }"""
+PICTURE, LINES = "ImageRGBA", "MultiPolygons"
 
 
 def made_scene(path):
@@ -81,7 +82,7 @@ def made_outlines(count, size, date):
     return gpd.GeoDataFrame(table, geometry=shapes, crs="EPSG:32645")
 
 
-def first_pictures(url):
+def first_pictures(url, kinds):
     """Seconds until the map is drawn, for the first visitor and for the second; NaN without Chromium."""
     try:
         from playwright.sync_api import sync_playwright
@@ -100,7 +101,7 @@ def first_pictures(url):
             page = browser.new_page(viewport={"width": 1600, "height": 1000})
             start = perf_counter()
             page.goto(url, timeout=300_000)
-            page.wait_for_function(DRAWN, timeout=300_000)
+            page.wait_for_function(DRAWN, arg=kinds, timeout=300_000)
             took.append(perf_counter() - start)
             page.close()
         browser.close()
@@ -133,17 +134,17 @@ async def held(url, server, sessions):
     return row
 
 
-def measured(name, command, sessions):
+def measured(name, command, kinds, sessions):
     """A row of the table: a server, two visitors, and many sessions."""
     start = perf_counter()
     with process(command) as (server, url):
         row = {"page": name, "start s": perf_counter() - start}
-        row["first picture s"], row["again s"] = first_pictures(url)
+        row["first picture s"], row["again s"] = first_pictures(url, kinds)
         row["server MB"] = own_mb(server)
         row |= asyncio.run(held(url, server, sessions))
         server.terminate()
         server.wait(30)
-    print(f"  {name}: measured", file=sys.stderr)
+    print(f"  {name}: {row}", file=sys.stderr)
     return row
 
 
@@ -160,18 +161,23 @@ def views(bounds, count=12):
 def panned(paths):
     """What windows of the map cost at first and when they are asked for again [ms], and the first [s]."""
     from glacierlab.apps import holdings_of
-    from glacierlab.apps.studio import inspect
+    from glacierlab.apps.drawing import Drawing
+    from glacierlab.apps.mapview import enlarged
+    from glacierlab.apps.pictures import Pictures
 
-    studio = inspect(holdings_of(*paths))
-    shape = (600, 1100)
-    start = perf_counter()
-    studio.map._put(studio.map._draw(studio.map.view[0], shape))
-    first, took = perf_counter() - start, ([], [])
-    for each in took:
-        for bounds in views(studio.desk.holdings.bounds):
-            start = perf_counter()
-            studio.map._draw(bounds, shape)
-            each.append(1000 * (perf_counter() - start))
+    held, shape = holdings_of(*paths), (600, 1100)
+    label = list(held.scenes)[-1]
+    pictures = Pictures(held.scenes[label], held.predictions.get(label), held.dem)
+    lines = Drawing(held.outlines[label], color="#ffffff", hover=["area_km2"])
+
+    def drawn(bounds):
+        start = perf_counter()
+        pictures.render("false color", *enlarged(bounds, shape), crs=held.crs)
+        lines.columns(*lines.need(bounds, (bounds[2] - bounds[0]) / shape[1]))
+        return perf_counter() - start
+
+    first = drawn(held.bounds)
+    took = [[1000 * drawn(bounds) for bounds in views(held.bounds)] for _ in range(2)]
     return {
         "first of all s": first,
         "median ms": np.median(took[0]),
@@ -191,11 +197,11 @@ def told(title, inspected, compared, sessions):
     app = [sys.executable, "-m", "glacierlab"]
     asked = ["--no-browser", "--port", "0"]
     commands = {
-        "an empty page": [sys.executable, "-c", EMPTY],
-        "inspect": [*app, "inspect", *map(str, inspected), *asked],
-        "dashboard": [*app, "dashboard", *map(str, compared), *asked],
+        "an empty page": ([sys.executable, "-c", EMPTY], []),
+        "inspect": ([*app, "inspect", *map(str, inspected), *asked], [PICTURE]),
+        "dashboard": ([*app, "dashboard", *map(str, compared), *asked], [PICTURE, LINES]),
     }
-    shown(title, [measured(name, command, sessions) for name, command in commands.items()])
+    shown(title, [measured(name, *how, sessions) for name, how in commands.items()])
     shown("pan and zoom of the inspector, 600 x 1100 pixels", [panned(inspected)])
 
 

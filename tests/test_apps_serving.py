@@ -145,7 +145,9 @@ def test_a_session_begins_with_a_token_of_this_server(running):
 
     async def answers():
         connection = await socket_of(running, generate_jwt_token(generate_session_id()))
-        return await connection.read_message()
+        answer = await connection.read_message()
+        connection.close()
+        return answer
 
     assert asyncio.run(answers()) is None  # closed at once
 
@@ -373,7 +375,7 @@ def test_a_login_elsewhere_is_passed_on(monkeypatch):
     served = SMALL.replace("port=0", "port=0, oauth_provider='github', oauth_key='our-key'")
     monkeypatch.setenv("PANEL_OAUTH_SECRET", "ours")
     with process([sys.executable, "-W", "ignore", "-c", served]) as (_, url):
-        assert b"Location: /login" in raw(url, "/")
+        assert b"Location: ./login" in raw(url, "/")
         answer = raw(url, "/login").decode()
         assert "https://github.com/login/oauth/authorize" in answer
         assert "client_id=our-key" in answer

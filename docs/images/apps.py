@@ -42,13 +42,14 @@ def down(pixels):
     return lambda page: page.locator("#main").evaluate(f"main => main.scrollTop = {pixels}")
 
 
+AGAINST_TRUTH = (tab("Scores"), choose("Reference", "truth"))
 VIEWS = {  # name → path, size, what is done first
     "inspect": ("/inspect", TALK, ()),
     "inspect_dark": ("/inspect?theme=dark", TALK, ()),
     "swipe": ("/inspect", TALK, (choose("Swipe to", "1986-09-15"),)),
     "review": ("/inspect", TALK, (tab("Review"),)),
-    "threshold": ("/inspect", TALK, (tab("Threshold"),)),
-    "scores": ("/inspect", TALK, (tab("Scores"),)),
+    "threshold": ("/inspect", TALK, (*AGAINST_TRUTH, tab("Threshold"))),
+    "scores": ("/inspect", TALK, AGAINST_TRUTH),
     "compare": ("/inspect", TALK, (tab("Compare"),)),
     "inspect_phone": ("/inspect", PHONE, ()),
     "dashboard": ("/", TALK, ()),
@@ -57,7 +58,7 @@ VIEWS = {  # name → path, size, what is done first
     "glacier": ("/?rgi_id=1", TALK, ()),
     "methods": ("/?view=methods", TALK, ()),
     "dashboard_phone": ("/", PHONE, ()),
-    "dashboard_phone_dark": ("/?theme=dark", PHONE, ()),
+    "dashboard_phone_dark": ("/?theme=dark", PHONE, (down(900),)),
     "athabasca": ("/athabasca", TALK, ()),
     "athabasca_threshold": ("/athabasca", TALK, (tab("Threshold"),)),
 }
@@ -71,8 +72,10 @@ def pages_of(folder):
     except GlacierlabError as error:
         print(f"without Athabasca: {error}")
         return pages
-    real = held(scene, scene.glacier.map_glaciers(), outline)
-    return pages | {"/athabasca": lambda: gallery.page(studio.inspect(real), "Inspect: athabasca")}
+    mapped = scene.glacier.map_glaciers()
+    real = held(scene, mapped, mapped.glacier.outlines())
+    make = lambda: gallery.page(studio.inspect(real, reference=outline), "Inspect: athabasca")
+    return pages | {"/athabasca": make}
 
 
 def picture(browser, url, name):

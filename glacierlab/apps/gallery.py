@@ -13,6 +13,7 @@ SIDE = 240  # pixels of a sketch
 RESERVED = ("static", "components", "liveness", "login", "logout", "inspect")  # paths of the server's own
 PHONE = """
 #main { padding: 0.5rem; }
+@media (max-width: 600px) { .pn-busy-container { display: none; } }
 #header .title { font-size: 1.1rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 """
 LINKS = "a { color: white; margin: 0 0.6rem; line-height: 2.2rem; text-decoration: underline; }"

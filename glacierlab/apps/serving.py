@@ -113,7 +113,7 @@ def server_of(
     makers = make if isinstance(make, dict) else {"/": make}
     largest = int(max_upload_mb * BASE64 * 2**20) + 2**20  # and what stands around a file
     auth = login_of(basic_auth, oauth_provider, oauth_key, oauth_redirect_uri)
-    alive = {}
+    alive = {"servers": []}
     try:
         server = get_server(
             {path: guarded(function, title) for path, function in makers.items()},
@@ -135,7 +135,7 @@ def server_of(
         )
     except OSError as error:
         raise cannot_listen(error, address, port) from error
-    alive["server"] = server
+    alive["servers"].append(server)
     origins = {*origins_of(address, server.port), *map(with_port, allow_origin)}
     server._tornado.websocket_origins.clear()  # Bokeh's own default knows only localhost
     server._tornado.websocket_origins.update(origins)
@@ -166,11 +166,11 @@ def alert(text):
 class Alive(RequestHandler):
     """`/liveness`: that the server answers, and how many sessions it holds."""
 
-    def initialize(self, server):
-        self.server = server
+    def initialize(self, servers):
+        self.servers = servers
 
     def get(self):
-        self.write({"ok": True, "sessions": len(self.server.get_sessions())})
+        self.write({"ok": True, "sessions": sum(len(each.get_sessions()) for each in self.servers)})
 
 
 class LoadedResources(ComponentResourceHandler):
