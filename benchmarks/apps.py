@@ -40,8 +40,9 @@ EMPTY = (
 DRAWN = """kinds => {
   const page = window.Bokeh && Bokeh.documents[0];
   if (!page || !page.is_idle) return false;
-  const shown = [...page._all_models.values()].filter(m => m.glyph && kinds.includes(m.glyph.type));
-  return kinds.length === 0 || shown.some(m => (m.data_source.data.image || m.data_source.data.xs || []).length);
+  const maps = [...page._all_models.values()].filter(m => m.glyph && kinds.includes(m.glyph.type));
+  const data = map => map.data_source.data;
+  return kinds.length === 0 || maps.some(map => (data(map).image || data(map).xs || []).length);
 }"""
 PICTURE, LINES = "ImageRGBA", "MultiPolygons"
 

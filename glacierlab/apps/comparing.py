@@ -6,7 +6,7 @@ from .judging import ICE
 
 MAPPED_BY = {"both": "#3d9be9", "ours": "#ff9d00", "other": "#e8308a"}  # as hit, false and miss in a judgment
 COLUMNS = {
-    "status": "status", "outline": "outline", "area_ours_km2": "ours km²", "area_other_km2": "other km²",
+    "status": "", "ours": "ours", "other": "theirs", "area_ours_km2": "km²", "area_other_km2": "km²",
     "difference_pct": "Δ %", "iou": "IoU",
 }  # fmt: skip
 FORMATS = {"area_ours_km2": "0.000", "area_other_km2": "0.000", "difference_pct": "+0.0", "iou": "0.000"}
@@ -33,6 +33,8 @@ class Comparison:
     """
 
     def __init__(self, ours, other, names=("ours", "other")):
+        if "review_id" in ours:
+            ours = ours.set_index("review_id")  # as the queue calls them, where they have no other ids
         self.names, self._sides = names, (ice_of(ours), ice_of(other))
         self.agreement = agreement(*self._sides)
 
@@ -42,8 +44,7 @@ class Comparison:
 
     def shown(self):
         """The rows of the agreement's `matches` in few columns, those with most area first."""
-        matches = self.agreement.matches
-        return matches.assign(outline=matches["ours"].fillna(matches["other"]))[list(COLUMNS)]
+        return self.agreement.matches[list(COLUMNS)]
 
     def colored(self):
         """The map's polygons with a column `color` and what `mapped_by` says in the inventories' names."""

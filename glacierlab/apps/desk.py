@@ -51,6 +51,7 @@ class Desk:
         self.labels = holdings.labels
         self._made, self._lock = {}, RLock()
         self._files = {}  # that this session saved to, by date
+        self._left_at = {}  # the current outline of a date whose review is made anew
         self._taken = set()  # dates whose review is of other outlines than those held
         self.uploads = {}
         self._label = label or next(iter(reversed(holdings.scenes)), self.labels[-1])
@@ -100,6 +101,7 @@ class Desk:
                 if key[0] == "review" and review.unsaved:
                     review.analyst = self._analyst
                 elif key[0] == "review" and key[1] not in self._taken:
+                    self._left_at[key[1]] = review.current
                     del self._made[key]  # made anew, with the journal of this analyst
 
     @property
@@ -137,7 +139,10 @@ class Desk:
             outlines, path = outlines.to_crs(self.holdings.crs), None
             doubt = expected_area_error(outlines, self.prediction)
         extent = None if self.scene is None else extent_of(self.scene, self.holdings.crs)
-        return Review(outlines, analyst=self.analyst, doubt=doubt, path=path, extent=extent)
+        review = Review(outlines, analyst=self.analyst, doubt=doubt, path=path, extent=extent)
+        if (current := self._left_at.pop(self.label, None)) in review.ids:
+            review.go(current)
+        return review
 
     # ---- thresholds ----
 

@@ -15,10 +15,11 @@ from ..io.inventory import open_inventory
 from ..io.layers import transform_of
 from ..io.maps import open_map
 from ..io.scene import is_array_store, open_scene
-from ..mapping import CHUNK, UNCERTAINTIES
+from ..mapping import UNCERTAINTIES
 from ..report import method_of
 from .holdings import Holdings, by_dates, free_label, label_of, label_of_outlines, single_dates
 
+WINDOW = 512  # pixels a side of chunks: what a screen shows is read, and little beside it
 VECTORS = (".gpkg", ".shp", ".geojson", ".json", ".parquet", ".geoparquet", ".fgb", ".kml", ".gml")
 RASTERS = (".tif", ".tiff", ".jp2")
 OF_A_MAP = ("scene.tif", "class_map.tif", "outlines.gpkg")
@@ -161,7 +162,7 @@ def with_data(found, folder, left_out):
     ]
     try:
         for path in scenes_below(folder):
-            found = with_scene(found, open_scene(path, chunks=CHUNK), scene_name(path))
+            found = with_scene(found, open_scene(path, chunks=WINDOW), scene_name(path))
     except SceneError as error:
         if any(path.suffix.lower() in RASTERS for path in folder.rglob("*")):
             left_out.append(one_line(error))
@@ -189,7 +190,7 @@ def with_file(found, path):
         store = open_store(path)
         if any(name in store for name in MAP_NAMES):
             return with_prediction(found, store, path)
-    return with_scene(found, open_scene(path, chunks=CHUNK), scene_name(path))
+    return with_scene(found, open_scene(path, chunks=WINDOW), scene_name(path))
 
 
 def with_scene(found, scene, name):
@@ -228,12 +229,12 @@ def with_inventory(found, path, outlines):
 
 def read_scene(path):
     """A scene in chunks."""
-    return open_scene(path, chunks=CHUNK)
+    return open_scene(path, chunks=WINDOW)
 
 
 def read_map(path):
     """A class map in chunks, with what is known of it and the rasters of its uncertainty beside it."""
-    codes = open_map(path, chunks=CHUNK)
+    codes = open_map(path, chunks=WINDOW)
     attrs = own_attrs(open_tags(path)[-1])
     prediction = codes.to_dataset().assign_attrs(
         {name: value for name, value in attrs.items() if name not in codes.attrs or name == "datetime"}

@@ -70,6 +70,7 @@ def page(app, title, links=None):
     found.header.append(
         pn.Row(pn.pane.HTML(shown, stylesheets=[LINKS]), pn.HSpacer(), switch, sizing_mode="stretch_width")
     )
+    found.meta_viewport = "width=device-width, initial-scale=1"
     found.config.raw_css.append(PHONE)
     return found
 

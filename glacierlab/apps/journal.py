@@ -64,11 +64,15 @@ class Journal:
         self._pending, self._told, self._file, self._size = [], False, None, 0
 
     @property
+    def file_stem(self):
+        """How the names of all journals of the file begin."""
+        name = self.name
+        return name if len(name.encode(errors="ignore")) <= LONGEST[1] else f"{cut(name, 100)}-{mark(name)}"
+
+    @property
     def stem(self):
         """How the names of this analyst's journals of the file begin."""
-        name = self.name
-        known = name if len(name.encode(errors="ignore")) <= LONGEST[1] else f"{cut(name, 100)}-{mark(name)}"
-        return f"{known}.{safe_name(self.analyst)}"
+        return f"{self.file_stem}.{safe_name(self.analyst)}"
 
     # ---- writing ----
 
@@ -141,14 +145,13 @@ class Journal:
     # ---- what others left ----
 
     def left(self):
-        """Journals of the analyst's sessions that have ended, the oldest first: [(path, header, entries)]."""
+        """Journals of this file's sessions that have ended, the oldest first: [(path, header, entries)]."""
         found = []
         for path in sorted(self.folder.glob("*." + ENDING), key=lambda path: path.name):
-            if path == self.path or not path.name.startswith(f"{self.stem}."):
+            if path == self.path or not path.name.startswith(f"{self.file_stem}."):
                 continue
             header, entries = read_journal(path)
-            mine = header.get("analyst") == self.analyst and header.get("file") == self.name
-            if mine and not living(header, path):
+            if header.get("file") == self.name and not living(header, path):
                 found.append((path, header, entries))
         return sorted(found, key=lambda each: str(each[1].get("begun")))
 

@@ -10,6 +10,11 @@ from bokeh.models.widgets.tables import NumberFormatter, StringFormatter
 
 WIDTH = 380  # pixels of the sidebar
 NUMBER = 68  # pixels of a column of numbers
+HOVERED = """
+.tabulator-row.tabulator-selectable:hover:not(.tabulator-selected) {
+  background-color: #d6e6f5 !important; color: #1b2733 !important;
+}
+"""
 SMALL = """
 .tabulator { font-size: 12px !important; }
 .tabulator-row .tabulator-cell, .tabulator-header .tabulator-col .tabulator-col-content {
@@ -80,7 +85,7 @@ def table(frame, titles, formats, **options):
                 titles=titles, formatters=formatters, show_index=False, disabled=True, selectable=1,
                 layout="fit_columns", widths=dict.fromkeys(formats, NUMBER), theme="simple",
                 sizing_mode="stretch_width", margin=(2, 10),
-                text_align=dict.fromkeys(formats, "right"), header_align="left", stylesheets=[SMALL],
+                text_align=dict.fromkeys(formats, "right"), header_align="left", stylesheets=[SMALL, HOVERED],
             ) | options
         ),
     )  # fmt: skip

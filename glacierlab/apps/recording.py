@@ -100,7 +100,12 @@ class Record:
     # ---- what killed sessions left ----
 
     def waiting(self):
-        """Journals of ended sessions: [(path, header, acts that no trail holds)]."""
+        """Journals of the analyst's ended sessions: [(path, header, acts that no trail holds)]."""
+        analyst = self.journal.analyst if self.journal is not None else ""
+        return [each for each in self.left() if each[1].get("analyst") == analyst]
+
+    def left(self):
+        """Those of everybody."""
         done = {(line["when"], line["who"]) for line in [*self.past, *self.new]}
         fresh = lambda entry: (entry.get("when"), entry.get("who")) not in done
         left = [] if self.journal is None else self.journal.left()

@@ -419,6 +419,16 @@ class Review:
         """How many acts of killed sessions of this analyst and file wait in journals."""
         return sum(len(entries) for _, _, entries in self._record.waiting())
 
+    @property
+    def left_by(self):
+        """How many acts of killed sessions wait in journals of this file, by analyst."""
+        acts = {}
+        for _, header, entries in self._record.left():
+            if entries:
+                analyst = str(header.get("analyst"))
+                acts[analyst] = acts.get(analyst, 0) + len(entries)
+        return acts
+
     def recover(self):
         """Do again what a killed session of this analyst did to this file and did not save.
 

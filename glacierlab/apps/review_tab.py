@@ -42,11 +42,11 @@ class ReviewTab:
         self.reason = pn.widgets.TextInput(
             name="Reason", placeholder="why; a rejection needs one", sizing_mode="stretch_width"
         )
-        self.previous = button("‹ Previous", doing(self.go_previous), description="shortcut p")
-        self.next = button("Next ›", doing(self.go_next), description="shortcut n")
-        self.accept = button("Accept", doing(self.do_accept), button_type="success", description="shortcut a")
+        self.previous = button("‹ Previous", doing(self.go_previous))
+        self.next = button("Next ›", doing(self.go_next))
+        self.accept = button("Accept", doing(self.do_accept), button_type="success")
         self.reject = button("Reject", doing(self.do_reject), button_type="danger")
-        self.undo = button("↶ Undo", doing(self.do_undo), description="shortcut u")
+        self.undo = button("↶ Undo", doing(self.do_undo))
         self.redo = button("↷ Redo", doing(self.do_redo))
         self.save = button("Save", doing(self.do_save), button_type="primary")
         self.mine = button("Keep mine", doing(self.keep_mine))
@@ -99,10 +99,14 @@ class ReviewTab:
         self.tools.refresh()
 
     def _told_of_file(self, path):
-        unsaved = self.desk.review.unsaved
+        review = self.desk.review
         if path is None:
             return "No file belongs to these outlines: download them to keep your work."
-        return f"{path.name}: {f'acts not saved yet: {unsaved}' if unsaved else 'all saved'}"
+        told = f"{path.name}: {f'acts not saved yet: {review.unsaved}' if review.unsaved else 'all saved'}"
+        if left := {name: acts for name, acts in review.left_by.items() if name != self.desk.analyst}:
+            names = ", ".join(f"{name} ({acts})" for name, acts in left.items())
+            told += f". Acts that ended sessions did not save: {names}. Fill in that name to bring them back."
+        return told
 
     def _about(self):
         review = self.desk.review
@@ -122,7 +126,8 @@ class ReviewTab:
 
     def _sign(self):
         self.desk.analyst = self.analyst.value
-        self.studio.recover()
+        if not self.studio.recover():
+            self.refresh()
 
     def _pick(self):
         if self.queue.selection:
