@@ -181,8 +181,8 @@ def test_keys_act_unless_someone_types_and_tab_reaches_the_rest(opened, made):
         assert page.evaluate(FOCUSED) == name
     assert studio.review.queue.status.tolist().count("accepted") == 1
     page.keyboard.press("Enter")  # on Reject
-    until(lambda: studio.review.queue.status[1] == "rejected")
-    assert studio.review.trail.reason.tolist()[-1] == "a nap under punctual nunataks"
+    until(lambda: studio.review.trail.reason.tolist()[-1] == "a nap under punctual nunataks")
+    assert studio.review.queue.status[1] == "rejected"
     assert page.told == []
 
 
