@@ -82,7 +82,7 @@ def test_keyboard_text_and_rows_choose(browser, url):
     page.keyboard.press("Enter")
     status(page, "all 4 glaciers")
     page.locator(".tabulator-row").nth(3).wait_for()
-    page.wait_for_timeout(1000)  # rows come after the count, and are drawn anew: a click on an old one is lost
+    page.wait_for_timeout(1000)  # rows come after the count, and are drawn anew
     page.locator(".tabulator-row input[type=checkbox]").nth(1).click()
     status(page, "1 of 4 glaciers")
     assert page.locator(".tabulator-row").count() == 4

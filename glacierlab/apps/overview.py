@@ -12,7 +12,6 @@ from . import charts, pages
 from .controls import Controls
 from .dashboard import trend_of
 from .heights import Heights
-from .pieces import HOVERED
 
 PAGE = 15  # rows of the table at a time
 TITLES = {
@@ -149,7 +148,7 @@ class ChoiceTable:
         self.widget = pn.widgets.Tabulator(
             self.every, titles=self.titles, pagination="remote", page_size=PAGE, selectable="checkbox",
             disabled=True, layout="fit_data_fill", sizing_mode="stretch_width",
-            theme="midnight" if self.views.theme == "dark" else "simple", stylesheets=[HOVERED],
+            theme="midnight" if self.views.theme == "dark" else "simple",
             formatters=numbers | {name: {"type": "plaintext"} for name in TEXTS},
         )  # fmt: skip
         self._busy = False
@@ -164,7 +163,7 @@ class ChoiceTable:
             self.controls.set(picked=[str(self.widget.value.index[row]) for row in event.new])
 
     def _on_cell(self, event):
-        if event.column in self.titles:  # not the box that picks a row
+        if event.column in ("glacier", "name"):
             self.dashboard.open(str(self.widget.value.index[event.row]))
 
     def show(self):
