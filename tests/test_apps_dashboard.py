@@ -17,10 +17,6 @@ from glacierlab.apps import charts, pages
 from glacierlab.apps.filtering import Filter
 from glacierlab.apps.story import told
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
-    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
-]
 UTM = "EPSG:32632"
 HOSTILE = '<script>alert("ice")</script>'
 

@@ -15,8 +15,6 @@ from glacierlab.apps.story import told
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
-    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 UTM = "EPSG:32632"
@@ -82,7 +80,6 @@ def test_keyboard_text_and_rows_choose(browser, url):
     page.keyboard.press("Enter")
     status(page, "all 4 glaciers")
     page.locator(".tabulator-row").nth(3).wait_for()
-    page.wait_for_timeout(1000)  # rows come after the count, and are drawn anew
     page.locator(".tabulator-row input[type=checkbox]").nth(1).click()
     status(page, "1 of 4 glaciers")
     assert page.locator(".tabulator-row").count() == 4

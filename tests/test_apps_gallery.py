@@ -15,11 +15,6 @@ pn = pytest.importorskip("panel")
 
 from glacierlab.apps import gallery, holdings_of  # noqa: E402
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
-    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
-]
-
 SHAPE = (70, 70)
 HURT = "<img src=x onerror=window.hurt=1>"
 

@@ -27,8 +27,6 @@ from glacierlab.apps.pictures import Pictures
 from glacierlab.apps.places import sphere_fit
 from glacierlab.errors import GlacierlabError, UnknownNameError
 
-pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # Panel 1.9: name is label
-
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> @told0 &amp;"
 UTM = CRS.from_epsg(32645)
 

@@ -23,8 +23,6 @@ from glacierlab.apps import gallery  # noqa: E402
 from glacierlab.apps import serving as served_by  # noqa: E402
 from glacierlab.errors import GlacierlabError  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # Panel 1.9: name is label
-
 HOSTILE = "<script>window.hurt = 1</script>"
 SMALL = (  # a server of its own process, of a page with a file to send
     "import panel as pn; from glacierlab.apps.serving import serve;"

@@ -5,10 +5,6 @@ import pytest
 import glacierlab as gl
 
 pytest.importorskip("panel")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
-    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
-]
 
 
 @pytest.fixture

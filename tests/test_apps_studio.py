@@ -17,10 +17,6 @@ from glacierlab.apps.pieces import facts, paragraph, plain, shown, swatches, upd
 from glacierlab.errors import GlacierlabError, InventoryError, UnknownNameError
 from glacierlab.report import Reference
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
-    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
-]
 HOSTILE = ["<script>alert(1)</script>", "x" * 300, "جبل جليدي", "a\nb;`$(rm)`", "'\"&amp;"]
 
 

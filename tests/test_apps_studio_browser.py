@@ -13,8 +13,6 @@ from glacierlab.apps.holdings import held
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),  # Panel 1.9: name is label
-    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Bokeh on pandas 3.1
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 WAIT_S = 30
