@@ -12,6 +12,7 @@ from . import charts, pages
 from .controls import Controls
 from .dashboard import trend_of
 from .heights import Heights
+from .pieces import HOVERED
 
 PAGE = 15  # rows of the table at a time
 TITLES = {
@@ -72,11 +73,11 @@ class Overview:
         self.totals.object = pages.totals_table(self.dashboard, totals)
         self.areas.show(series, line)
         self.sizes.show(self.story.glaciers["size_km2"].to_numpy()[chosen], self.dashboard.filter.size)
-        self.controls.show()
         self.map.show(chosen)
         self.table.show()
         if self.heights is not None:
             self.heights.show(self.dashboard.glaciers.index[chosen])
+        self.controls.show()  # last: it says how many are chosen, which is true once all shows them
 
 
 class ChoiceMap:
@@ -148,7 +149,7 @@ class ChoiceTable:
         self.widget = pn.widgets.Tabulator(
             self.every, titles=self.titles, pagination="remote", page_size=PAGE, selectable="checkbox",
             disabled=True, layout="fit_data_fill", sizing_mode="stretch_width",
-            theme="midnight" if self.views.theme == "dark" else "simple",
+            theme="midnight" if self.views.theme == "dark" else "simple", stylesheets=[HOVERED],
             formatters=numbers | {name: {"type": "plaintext"} for name in TEXTS},
         )  # fmt: skip
         self._busy = False
@@ -163,7 +164,7 @@ class ChoiceTable:
             self.controls.set(picked=[str(self.widget.value.index[row]) for row in event.new])
 
     def _on_cell(self, event):
-        if event.column in ("glacier", "name"):
+        if event.column in self.titles:
             self.dashboard.open(str(self.widget.value.index[event.row]))
 
     def show(self):
