@@ -15,6 +15,7 @@ pytest.importorskip("panel", reason="the apps need panel")
 
 from glacierlab.apps import charts, pages
 from glacierlab.apps.filtering import Filter
+from glacierlab.apps.methods import methods
 from glacierlab.apps.story import told
 
 UTM = "EPSG:32632"
@@ -142,8 +143,23 @@ def test_totals_by_region_add_up(dashboard, basins):
     linear = totals[totals.errors_summed == "linear"].set_index("group")
     assert linear.loss_km2.drop("total").sum() == pytest.approx(linear.loss_km2["total"])
     assert linear.glaciers.to_dict() == {"total": 4, HOSTILE: 2, "west": 1, "in no region": 1}
+    dashboard.filter.region = ["west"]
     dashboard.grouping = ""
     assert dashboard.totals.group.unique().tolist() == ["total"]
+    assert dashboard.told == "all 4 glaciers"  # not those of a region that is none any more
+
+
+def test_a_column_name_is_the_name_of_a_glacier(dates):
+    called = {year: table.rename(columns={"glac_name": "Name"}) for year, table in dates.items()}
+    found = gl.apps.change(called, pixel_m=30)
+    assert found.glaciers["name"].to_dict() == {
+        "RGI-large": "large",
+        "RGI-middle": "middle",
+        "RGI-small": "small",
+        "RGI-gone": "gone",
+    }
+    assert found.open("Middle")
+    assert found.glacier == "RGI-middle"
 
 
 def test_the_same_story_is_told_once(dates):
@@ -248,7 +264,7 @@ def test_texts_of_data_are_text(dates):
     found = gl.apps.change(named, pixel_m=30)
     name = found.story.glaciers.index[0]
     said = [
-        pages.methods(found.story), pages.glacier_facts(found.story, name),
+        methods(found.story), pages.glacier_facts(found.story, name),
         pages.glacier_changes(found.story, name),
         pages.glacier_events(found.story, name), pages.notes_of([HOSTILE]),
         pages.table([HOSTILE], [[HOSTILE]], HOSTILE), pages.color_key({HOSTILE: "#ffffff"}),
@@ -270,7 +286,7 @@ def test_totals_name_their_sums_and_what_they_mean(dashboard):
 
 
 def test_methods_tell_dates_and_versions(dashboard):
-    said = pages.methods(dashboard.story)
+    said = methods(dashboard.story)
     assert gl.__version__ in said
     assert "area-weighted mean dates" in said
     for label in dashboard.story.labels:
@@ -359,6 +375,182 @@ def test_uploaded_regions_group_this_session_alone(dashboard, tmp_path):
         assert 'class="note"' in shown.controls.answer.object
 
 
+# ---- which glaciers a number is of
+
+
+@pytest.fixture(scope="module")
+def coming_and_going():
+    """Of five glaciers one is there at the middle date alone, one vanishes, one is new at the last."""
+    return {
+        "1990": glaciers("1990-08-15", large=3000, middle=1000, brief=0, gone=300, new=0),
+        "2000": glaciers("2000-08-15", large=2900, middle=900, brief=310, gone=250, new=0),
+        "2020": glaciers("2020-08-15", large=2700, middle=700, brief=0, gone=0, new=320),
+    }
+
+
+def test_each_number_says_which_glaciers_it_is_of(coming_and_going):
+    found = gl.apps.change(coming_and_going, pixel_m=30)
+    found.filter.size = (0.05, 0.5)  # as a brush over the sizes of when each was first mapped
+    assert found.told == "3 of 5 glaciers"
+    row = found.totals.iloc[0]
+    assert (row.chosen, row.glaciers, row.glaciers_1, row.glaciers_2, row.glaciers_between) == (3, 2, 1, 1, 1)
+    assert found.series.glaciers.tolist() == [1, 2, 1]
+    found.__panel__()
+    shown = found._views.overview
+    assert shown.sizes.source.data["chosen"].sum() == 3
+    said = "Of 3 chosen glaciers: 1 with an area at the first date, 1 at the last; 1 only between these"
+    assert said in shown.headline.object
+    assert "area 1990, 1 glacier<" in shown.headline.object
+    assert '<td class="n">3</td>' in shown.totals.object
+    assert f"{row.area_1_km2:.3f} (1)" in shown.totals.object
+    assert shown.areas.areas.data["label"].tolist() == [
+        "1990, 1 glacier",
+        "2000, 2 glaciers",
+        "2020, 1 glacier",
+    ]
+    assert shown.table.widget.value.status.to_dict() == {
+        "RGI-brief": "only between", "RGI-gone": "vanished", "RGI-new": "appeared"
+    }  # fmt: skip
+    found.filter.size = (0.5, None)
+    assert "Of 2 chosen glaciers: all with an area at both dates." in shown.headline.object
+
+
+def test_glaciers_without_an_area_are_told(dates):
+    rows = [(name, year, 10.0) for name in ("RGI-large", "RGI-middle") for year in ("1990", "2020")]
+    series = pd.DataFrame(rows, columns=["glacier", "window", "area_km2"])
+    found = gl.apps.change(dates, series=series, pixel_m=30)
+    assert found.told == "all 4 glaciers"
+    assert "2 at none, in no sum" in pages.headline(found, found.totals, found.series, found.trend)
+
+
+def test_numbers_by_region_add_up(coming_and_going, basins):
+    totals = gl.apps.change(coming_and_going, regions=basins, pixel_m=30).totals
+    numbers = totals[totals.errors_summed == "linear"].set_index("group")
+    numbers = numbers[["chosen", "glaciers_1", "glaciers_2", "glaciers_between"]]
+    assert numbers.loc["total"].tolist() == [5, 3, 3, 1]
+    assert numbers.drop("total").sum().tolist() == [5, 3, 3, 1]
+
+
+@pytest.mark.parametrize(("sides", "word"), [((1000, 930, 800), "lost"), ((800, 930, 1000), "gained")])
+def test_a_loss_is_called_one_and_a_gain_too(sides, word):
+    years = zip(("1990", "2000", "2020"), sides, strict=True)
+    found = gl.apps.change({year: glaciers(f"{year}-08-15", one=side) for year, side in years}, pixel_m=30)
+    said = pages.headline(found, found.totals, found.series, found.trend)
+    assert f"<span>{word} in 30.0 years" in said
+    assert f"<span>{word} a year by the trend of all dates; 95 %: " in said
+    assert "<b>-" not in said
+
+
+# ---- one date
+
+
+def test_one_date_shows_its_areas_once(dates):
+    found = gl.apps.change({"2020": dates["2020"]}, pixel_m=30)
+    found.__panel__()
+    shown = found._views.overview
+    assert [*shown.table.titles.values()].count("area 2020 [km²]") == 1
+    assert {*shown.table.widget.value} <= {*shown.table.titles}
+    assert shown.table.widget.value.area_1_km2.tolist() == pytest.approx([7.29, 0.49, 0.09], rel=2e-3)
+    assert found.table.area_1_unc_km2.gt(0).all()
+    axis = shown.areas.figure.x_range
+    assert (axis.start, axis.end) == pytest.approx((2017.6, 2023.6), abs=0.1)
+    assert "outline of 2020" in shown.map.panes[1].object
+    assert "no rate" not in shown.map.panes[1].object
+    assert "3 glaciers" in shown.headline.object
+
+
+def test_outlines_without_a_date_are_given_none(dates):
+    outlines = dates["2020"].drop(columns="src_date")
+    empty = outlines.iloc[:0]
+    found = gl.apps.change({"nothing": empty, "mine": outlines, "yours": outlines}, pixel_m=30)
+    assert found.story.labels == ["mine"]
+    assert found.story.notes[:2] == [
+        "Outlines without a date, or without a row, are left out: nothing, yours.",
+        "Outlines without a date alone, mine: a change needs two dates.",
+    ]
+    found.__panel__()
+    shown = found._views.overview
+    assert "2000" not in shown.headline.object
+    assert shown.areas.figure.title.text == "Area through time: the date is not known"
+    assert "<td>mine</td>" in methods(found.story)
+    assert [download.label for download in shown.downloads] == ["CSV", "GeoPackage"]
+    found.filter.text = "no such glacier"
+    assert all(download.disabled for download in shown.downloads)
+
+
+# ---- the map
+
+
+def test_the_map_shows_rates_and_last_outlines_where_there_are_any(coming_and_going):
+    halves = coming_and_going["2020"].iloc[[0, 0]].assign(rgi_id=["RGI-large", "RGI-part"])
+    halves = halves.set_geometry(
+        [shapely.box(5e5, 5e6, 5e5 + 1300, 5e6 + 2700), shapely.box(5e5 + 1400, 5e6, 5e5 + 2700, 5e6 + 2700)]
+    )
+    last = pd.concat([halves, coming_and_going["2020"].iloc[1:]], ignore_index=True)
+    found = gl.apps.change(coming_and_going | {"2020": last}, pixel_m=30)
+    found.__panel__()
+    shown = found._views.overview.map
+    colors = dict(zip(shown.ids, shown.colors, strict=True))
+    assert colors["RGI-middle"] != charts.UNKNOWN
+    assert colors["RGI-large"] == colors["RGI-part"] == charts.UNKNOWN  # split: no rate
+    drawn = shown.map._drawings["last"][0].outlines
+    assert len(drawn) == len(last)  # not what vanished before
+    shown._on_tap(5e5 + 2000, 5e6 + 10)
+    assert found.filter.picked == ["RGI-part"]  # which lies on RGI-large
+    for text in ("no rate: split, merged", "outline of 2020", "not chosen", "the first outline"):
+        assert text in shown.panes[1].object
+
+
+# ---- a glacier's page
+
+
+def test_a_trend_is_of_a_glacier_that_was_there_all_the_time(coming_and_going):
+    found = gl.apps.change(coming_and_going, pixel_m=30)
+    line = found.story.trend_of("RGI-middle")
+    assert line.rate_km2_per_a == pytest.approx(0.51 / 30, rel=0.05)
+    assert "lost a year; 95 %:" in pages.glacier_facts(found.story, "RGI-middle")
+    for name in ("RGI-gone", "RGI-new", "RGI-brief"):
+        assert found.story.trend_of(name) is None  # which would run through areas of 0 that no one drew
+        assert "none: it has no area at some date" in pages.glacier_facts(found.story, name)
+
+
+def test_facts_of_a_glacier_are_in_words(story):
+    said = pages.glacier_facts(story, "RGI-large")
+    assert "date of the image" in said
+    assert "src_date" not in said
+    assert "rgi_id" not in said
+
+
+# ---- for those who do not see, or print
+
+
+def test_charts_tell_what_they_show(dashboard):
+    dashboard.__panel__()
+    shown = dashboard._views.overview
+    told = lambda chart: chart.figure.html_attributes["aria-label"]
+    dashboard.filter.size = (0.5, None)
+    assert f"{dashboard.series.area_km2.iloc[0]:.2f} km² at 1990" in told(shown.areas)
+    assert "2 of 4 chosen" in told(shown.sizes)
+    assert "table" in told(shown.map.map)
+
+
+def test_legends_cover_nothing_and_the_trends_is_there_with_a_trend(dashboard):
+    chart = charts.AreaChart()
+    assert chart.legend in chart.figure.above
+    chart.show(dashboard.series, dashboard.trend)
+    assert [item.visible for item in chart.legend.items] == [True, True]
+    chart.show(dashboard.series.iloc[:1])
+    assert [item.visible for item in chart.legend.items] == [True, False]
+
+
+def test_fronts_that_stand_still_look_so():
+    rows = pd.DataFrame({"glacier": "a", "date": ["1990", "2000"], "retreat_m": [np.nan, 1e-4]})
+    chart = charts.FrontChart()
+    chart.show(rows, glaciers=3)
+    assert chart.figure.y_range.end - chart.figure.y_range.start >= charts.LEAST_M
+    assert chart.figure.title.text == "Retreat [m], 1 of 3 glaciers"
+
+
 # ---- by elevation
 
 
@@ -393,6 +585,30 @@ def test_elevations_are_the_packages(world):
     board.open(names[0])
 
 
+@pytest.mark.filterwarnings("ignore:.*smaller than a pixel of the DEM")
+def test_charts_of_heights_say_what_they_are_of(world):
+    outlines, dem = world
+    ids = told(outlines, dem=dem, pixel_m=30).glaciers.index
+    series = pd.DataFrame({"glacier": [*ids, *ids], "area_km2": 1.0})
+    series["window"] = ["1980"] * len(ids) + ["2021"] * len(ids)  # other dates than those of the outlines
+    half = dem.where(dem.x < dem.x.mean())
+    found = gl.apps.change(outlines, series=series, dem=half, pixel_m=30)
+    found.__panel__()
+    shown = found._views.overview.heights
+    assert [item.label.value for item in shown.zones.figure.legend[0].items] == ["1990", "2020"]
+    known = found.story.zones().query("glacier != 'total'")
+    one, two = known[known.zone != "all"][["area_km2", "other_km2"]].sum()
+    assert f"Together {one:.2f} km² of 1990 and {two:.2f} km² of 2020" in shown.told_of_zones.object
+    unknown = found.story.bands("1990").query("from_m != from_m").area_km2.sum()
+    assert unknown > 0
+    assert f"Without a height in the DEM, and left out: {unknown:.3f} km² of 1990" in shown.answer.object
+    assert "lost" in " ".join(shown.zones.source.data["loss"])
+    shown.dates.value = ["2005"]
+    assert shown.bands.source.data["label"] == ["2005"]
+    band = found.story.bands("2005").groupby("from_m").area_km2.sum().idxmax()
+    assert f"2005 most at {band:.0f} to" in shown.bands.figure.html_attributes["aria-label"]
+
+
 # ---- files
 
 
@@ -404,6 +620,9 @@ def test_exports_hold_what_is_chosen(dashboard, tmp_path):
     file = gpd.read_file(tmp_path / "chosen.gpkg")
     assert file.geometry.area.tolist() == pytest.approx([2700**2, 700**2])
     assert file.loss_km2.tolist() == pytest.approx(table.loss_km2.tolist())
+    assert file.outline_date.tolist() == ["2020", "2020"]
+    dashboard.filter.param.update(size=None, text="gone")
+    assert dashboard.outlines.outline_date.tolist() == ["2000"]  # the last one that has it
     assert dashboard.png().read(4) == b"\x89PNG"
 
 
@@ -416,7 +635,7 @@ def test_a_folder_of_change_opens(dates, tmp_path):
     ours = opened.totals.query("group == 'total' and errors_summed == 'linear'").iloc[0]
     assert ours.loss_km2 == pytest.approx(total.loss_km2)
     assert ours.loss_unc_km2 == pytest.approx(total.loss_unc_km2)
-    assert str(tmp_path) in pages.methods(opened.story)
+    assert str(tmp_path) in methods(opened.story)
 
 
 def test_the_park_of_glaciers(data):

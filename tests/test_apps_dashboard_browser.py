@@ -47,6 +47,16 @@ def status(page, text):
     page.get_by_role("status").filter(has_text=text).wait_for(timeout=15_000)
 
 
+def settled(page, number):
+    """Wait until the table has rows that stay: a click on one that Panel draws anew is lost."""
+    last = page.locator(".tabulator-row").nth(number - 1)
+    for _ in range(20):
+        row = last.element_handle(timeout=15_000)
+        page.wait_for_timeout(300)
+        if row.evaluate("row => row.isConnected"):
+            return
+
+
 def test_a_brush_filters_all_and_a_shared_address_shows_the_same(browser, url):
     page = visit(browser, url, width=1600, height=1200)
     status(page, "all 4 glaciers")
@@ -79,7 +89,7 @@ def test_keyboard_text_and_rows_choose(browser, url):
     page.get_by_label("Name or id contains").fill("")
     page.keyboard.press("Enter")
     status(page, "all 4 glaciers")
-    page.locator(".tabulator-row").nth(3).wait_for()
+    settled(page, 4)
     page.locator(".tabulator-row input[type=checkbox]").nth(1).click()
     status(page, "1 of 4 glaciers")
     assert page.locator(".tabulator-row").count() == 4
@@ -93,6 +103,52 @@ def test_keyboard_text_and_rows_choose(browser, url):
     page.get_by_text("Methods", exact=True).click()
     page.get_by_role("heading", name="Provenance").wait_for()
     assert page.told == []
+
+
+def test_a_sorted_row_is_still_its_glacier(browser, url):
+    page = visit(browser, url, width=1600, height=1600)
+    rows = page.locator(".tabulator-row")
+    rows.nth(3).wait_for()
+    header = page.locator(".tabulator-col").filter(has_text="loss [%/a]")
+    header.click()
+    rows.nth(0).filter(has_text="RGI-large").wait_for()
+    header.click()  # the other way round
+    rows.nth(0).filter(has_text="RGI-small").wait_for()
+    settled(page, 4)
+    page.locator(".tabulator-row input[type=checkbox]").nth(0).click()
+    status(page, "1 of 4 glaciers")
+    page.wait_for_function("window.location.search.includes('picked=RGI-small')")
+    rows.nth(3).locator(".tabulator-cell").nth(5).click()
+    page.get_by_role("heading", name="large (RGI-large)").wait_for()
+    page.get_by_role("button", name="All glaciers").click()
+    status(page, "1 of 4 glaciers")
+    rows.nth(0).filter(has_text="RGI-small").wait_for()
+    assert page.told == []
+
+
+FOCUSED = """() => {
+  let at = document.activeElement
+  while (at && at.shadowRoot && at.shadowRoot.activeElement) at = at.shadowRoot.activeElement
+  const named = at.ariaLabel || (at.labels && at.labels.length && at.labels[0].innerText) || at.innerText
+  return [String(named).trim(), getComputedStyle(at).outlineStyle]
+}"""
+
+
+def test_the_keyboard_reaches_all_and_shows_where_it_is(browser, url):
+    page = visit(browser, url, width=1600, height=1600)
+    status(page, "all 4 glaciers")
+    page.locator(".tabulator-row").nth(3).wait_for()
+    seen = []
+    while len(seen) < 60 and "Select Row" not in dict(seen):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(FOCUSED))
+    names = [name for name, _ in seen]
+    wanted = ["Dark", "Overview", "Methods", "Open the page of a glacier", "Name or id contains",
+              "Region", "Group by", "CSV", "GeoPackage", "Select Row"]  # fmt: skip
+    assert [name for name in dict.fromkeys(names) if name in wanted] == wanted
+    assert all(outline != "none" for name, outline in seen if name in wanted)
+    labels = page.locator("[role=figure]").evaluate_all("all => all.map(each => each.ariaLabel)")
+    assert any("km² at 1990" in label for label in labels)
 
 
 @pytest.mark.parametrize("query", ["", "?rgi_id=RGI-middle", "?view=methods", "?theme=dark&size=0.5,"])

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from browsing import outside, serving, visit
+from commands import call
 from visiting import crowd, leave, process, raw, status_of
 
 import glacierlab as gl
@@ -115,6 +116,18 @@ def test_commands_serve_until_they_are_stopped(folders):
             server.send_signal(signal.SIGINT)
             out, err = server.communicate(timeout=30)
         assert (server.returncode, out, err) == (0, "Stopped.\n", "")
+
+
+def test_the_command_tells_that_outlines_alone_have_no_inspector(folders, monkeypatch, capsys):
+    monkeypatch.setattr("glacierlab.apps.serving.serve", lambda pages, **options: print(sorted(pages)))
+    files = [folders[year] / "outlines.gpkg" for year in ("2000", "2020")]
+    _, out, _ = call(capsys, "dashboard", *files, "--inspect")
+    assert out.startswith("There is no inspector: it needs a scene")
+    assert "['/']" in out
+    _, out, _ = call(capsys, "dashboard", folders["both"], "--inspect")
+    assert out == "['/', '/inspect']\n"
+    _, out, _ = call(capsys, "dashboard", *files)
+    assert out == "['/']\n"
 
 
 @pytest.mark.slow

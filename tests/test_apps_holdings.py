@@ -266,6 +266,22 @@ def test_inventories_by_date(world):
     assert found.labels == sorted(found.labels)
 
 
+def test_every_outline_with_a_date_is_in_one_of_the_dates(world):
+    table = world.outlines(2000)
+    table = gpd.GeoDataFrame(
+        {"rgi_id": ["a", "b", "c"]}, geometry=[table.geometry.iloc[0]] * 3, crs=table.crs
+    )
+    found = held(outlines=table.assign(date=["2000", "2000-01-01/2000-12-31", "2000-06-01"])).outlines
+    assert {label: part.rgi_id.tolist() for label, part in found.items()} == {
+        "2000": ["a", "b"],
+        "2000-06-01": ["c"],
+    }
+    both = held(outlines={2000: table, "2000-01-01/2000-12-31": table}).outlines
+    assert [len(part) for part in both.values()] == [3, 3]
+    none = held(world.scene(2000), outlines=table.assign(date="2000").iloc[:0])
+    assert [len(part) for part in none.outlines.values()] == [0]
+
+
 def test_degrees_become_meters_and_several_crs_one(world):
     tables = {"2000": world.outlines(2000).to_crs("EPSG:4326"), "2020": world.outlines(2020)}
     found = held(outlines=tables)

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -284,6 +285,23 @@ def test_full_size_reads_the_blocks_in_view_once(shelves):
     assert len(counted.made) == 1
 
 
+def test_a_draft_reads_nothing_and_is_half_as_fine(shelves):
+    counted = Counted()
+    found = Pictures(counted.scene)
+    found.render("nir", found.bounds, (60, 50))
+    counted.made.clear()
+    left, _, _, top = found.bounds
+    window = (left + 400, top - 2400, left + 2400, top - 400)
+    draft = found.render("nir", window, (200, 200), draft=True)
+    assert counted.made == []
+    np.testing.assert_array_equal(draft[::2, ::2], found.render("nir", window, (100, 100)))
+    assert found.render("nir", window, (100, 100), draft=True) is None  # the halved one is in memory
+    sharp = found.render("nir", window, (200, 200))
+    assert np.abs(sharp.astype(int) - draft).mean() < 30
+    assert found.render("nir", window, (200, 200), draft=True) is None  # it has been read
+    assert found.render("nir", (0, 0, 2000, 2000), (200, 200), draft=True) is None  # elsewhere
+
+
 def test_the_shelf_is_bounded_and_lets_the_oldest_go():
     shelf = Shelf(100)
     for name in "abc":
@@ -298,6 +316,29 @@ def test_the_shelf_is_bounded_and_lets_the_oldest_go():
     assert shelf.nbytes == 0
 
 
+def test_what_is_let_go_may_let_go_of_more():
+    shelf, seen = Shelf(10), []
+
+    class Thing:
+        pass
+
+    def fill():
+        for owner in range(6):
+            thing = Thing()
+            weakref.finalize(thing, shelf.drop, owner)  # called while the shelf lets the thing go
+            shelf.put((owner, "a"), thing, 8)
+            shelf.put((owner, "b"), None, 1)
+            seen.append(shelf.nbytes)
+
+    filling = threading.Thread(target=fill, daemon=True)
+    filling.start()
+    filling.join(20)
+    assert not filling.is_alive()
+    assert max(seen) <= 10
+    shelf.drop(5)
+    assert shelf.nbytes == 0
+
+
 def test_pictures_that_are_gone_keep_nothing(made):
     gc.collect()
     before = SHELF.nbytes
@@ -307,6 +348,17 @@ def test_pictures_that_are_gone_keep_nothing(made):
     del found
     gc.collect()
     assert SHELF.nbytes <= before
+
+
+def test_an_app_that_is_gone_keeps_nothing(made):
+    pytest.importorskip("panel")
+    studio = gl.apps.inspect(made, made.glacier.map_glaciers())
+    studio.layers.draw_images()
+    holdings, pictures = studio.desk.holdings, studio.desk.pictures
+    held = [weakref.ref(each) for each in (studio, holdings, pictures)]
+    del studio, holdings, pictures
+    gc.collect()
+    assert [each() for each in held] == [None, None, None]
 
 
 def test_what_was_let_go_is_made_again(made, monkeypatch):

@@ -27,7 +27,7 @@ from glacierlab.apps.review import Review, expected_area_error
 from glacierlab.apps.saving import ReviewConflict
 from glacierlab.errors import DataWarning, InventoryError, WriteError
 
-UNTRUE = pytest.mark.filterwarnings("ignore:.*have another shape now")
+UNTRUE = pytest.mark.filterwarnings("ignore:.*another shape now")
 
 
 @pytest.fixture
@@ -77,6 +77,12 @@ def test_next_goes_to_what_nobody_decided_and_previous_back():
 )
 def test_ids_are_those_of_the_first_column_that_names_every_row_once(columns, ids):
     assert Review(outlines(2, **columns)).ids == ids
+
+
+def test_a_glacier_is_called_by_either_column_of_names():
+    table = outlines(3, glac_name=["Zemu", "", None]).assign(Name=["another", "Kang", None])
+    assert Review(table).queue.set_index("id").name.to_dict() == {"g0": "Zemu", "g1": "Kang", "g2": ""}
+    assert Review(outlines(2)).queue.name.tolist() == ["", ""]
 
 
 def test_a_rejection_needs_a_reason_and_can_be_taken_back():
@@ -238,6 +244,81 @@ def test_edits_in_the_crs_of_a_map_are_saved_in_that_of_the_file(tmp_path):
 
 
 @UNTRUE
+def test_columns_that_have_to_be_filled_are(path):
+    with database(path, write=True) as db:
+        db.execute("PRAGMA writable_schema = ON")
+        (sql,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'glaciers'").fetchone()
+        sql = sql.replace('"note" TEXT', '"note" TEXT NOT NULL')
+        sql = sql.replace('"aspect_sec" INTEGER', '"aspect_sec" INTEGER NOT NULL')
+        sql = sql.replace('"zmin_m" REAL', '"zmin_m" REAL NOT NULL DEFAULT 7')
+        assert sql.count("NOT NULL") == 4
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'glaciers'", [sql])
+    review = opened(path)
+    new = review.add(square(9))
+    review.cut("g1", across(1))
+    review.save()
+    found = layer(path).set_index("rgi_id")
+    assert found.loc[new, ["note", "aspect_sec", "zmin_m"]].tolist() == ["", 0, 7]
+    assert found.loc["g1-2", ["note", "aspect_sec"]].tolist() == ["Ötztal", 3]
+
+
+@UNTRUE
+@pytest.mark.parametrize("columns", [{"rgi_id": ["a", "b"]}, {"note": ["x", "y"]}])
+def test_an_outline_on_both_sides_of_180_is_one_on_the_map_and_two_parts_in_the_file(tmp_path, columns):
+    sides = [shapely.box(179.9, 71.2, 180, 71.3), shapely.box(-180, 71.2, -179.95, 71.3)]
+    shapes = [shapely.MultiPolygon(sides), shapely.box(179.5, 71.2, 179.6, 71.3)]
+    path = tmp_path / "a.gpkg"
+    gpd.GeoDataFrame(columns, geometry=shapes, crs="EPSG:4326").to_file(path)
+    desk = gl.apps.inspect(gl.apps.holdings_of(path), analyst="Ana").desk
+    one = desk.review.ids[0]
+    whole = desk.review.geometry(one)
+    assert (whole.geom_type, whole.is_valid) == ("Polygon", True)
+    assert desk.review.problems(one) == []
+    desk.review.replace(one, whole.buffer(-100))
+    desk.save()
+    found = layer(path, "a").geometry
+    assert found[1].equals(shapes[1])
+    parts = gpd.GeoSeries(found[0].geoms, crs="EPSG:4326")
+    assert sorted(parts.bounds.round(1).values.tolist()) == [
+        [-180, 71.2, -180, 71.3],
+        [179.9, 71.2, 180, 71.3],
+    ]
+    assert (parts.bounds.maxx - parts.bounds.minx < 0.1).all()
+
+
+@UNTRUE
+def test_an_invalid_ring_that_is_repaired_on_opening_is_no_other_outline(tmp_path):
+    bow_tie = shapely.Polygon([(X, Y), (X + 1000, Y + 1000), (X + 1000, Y), (X, Y + 1000)])  # of no area
+    path = tmp_path / "a.gpkg"
+    outlines(3, rgi_id=None).set_geometry([bow_tie, square(1), square(2)], crs=UTM).to_file(path)
+    with pytest.warns(DataWarning, match="have been repaired"):
+        review = Review(gl.open_inventory(path), analyst="Ana", path=path)
+    review.accept("1")
+    review.save()
+    assert layer(path, "a").review_status.fillna("").tolist() == ["", "accepted", ""]
+
+
+def test_outlines_of_several_rows_each_have_no_file_to_be_saved_to(tmp_path):
+    rock = square(0).buffer(-300)
+    table = {"glac_id": ["G1", "G1", "G2"], "anlys_id": [1, 1, 2], "src_date": "2000-01-01"}
+    table |= {"line_type": ["glac_bound", "intrnl_rock", "glac_bound"]}
+    path = tmp_path / "glims.gpkg"
+    gpd.GeoDataFrame(table, geometry=[square(0), rock, square(1)], crs=UTM).to_crs(4326).to_file(path)
+    studio = gl.apps.inspect(gl.apps.holdings_of(path), analyst="Ana")
+    assert (len(studio.review.ids), studio.desk.file) == (2, None)
+    assert "download" in studio.queue.file.object
+
+
+def test_half_an_emoji_does_not_keep_a_review_from_being_saved(path):
+    review = opened(path, "Ana \ud83c")
+    review.reject("g0", "snow \ud83c")
+    review.save()
+    assert layer(path, "review_rejected")[["reviewed_by", "review_reason"]].values.tolist() == [
+        ["Ana ?", "snow ?"]
+    ]
+
+
+@UNTRUE
 def test_open_inventory_reads_what_was_saved_without_a_word(path):
     review = Review(gl.open_inventory(path, "glaciers"), path=path, layer="glaciers")
     review.reject("g3", "snow")
@@ -303,7 +384,7 @@ def test_missing_measures_are_told(path):
     review = opened(path)
     review.replace("g1", square(1, side=500))
     with pytest.warns(
-        DataWarning, match="1 outlines have another shape now, and aspect_sec, zmin_m of theirs"
+        DataWarning, match=r"1 outline has another shape now, and what .* is missing \(aspect_sec, zmin_m\)"
     ):
         review.save()
 
@@ -390,6 +471,36 @@ def test_a_conflict_is_settled_either_way(path, mine):
     assert found.geometry["g0"].area == pytest.approx(49e4 if mine else 25e4)
     assert ("g1" in found.index) == mine
     assert ben.unsaved == 0
+
+
+@UNTRUE
+@pytest.mark.parametrize("settle", ["agreed", "mine", "theirs", "copy"])
+def test_the_changes_of_a_trail_of_two_add_up(path, settle):
+    ana, ben = opened(path), opened(path, "Ben")
+    ana.replace("g0", square(0, side=500))
+    ana.reject("g1", "snow")
+    ana.accept("g2")
+    ana.save()
+    if settle == "agreed":
+        ben.reject("g1", "snow, too")
+    else:
+        ben.replace("g0", square(0, side=700))
+        ben.accept("g1")
+    ben.cut("g3", across(3))
+    if settle == "mine":
+        ben.save(overwrite=["g0", "g1"])
+    elif settle == "theirs":
+        ben.take_theirs("g0")
+        ben.take_theirs("g1")
+    path = ben.save(path.with_name("copy.gpkg") if settle == "copy" else None)
+    ana_and_ben = layer(path, "review_trail")
+    km2 = layer(path).area.sum() / 1e6
+    assert ana_and_ben.change_km2.sum() == pytest.approx(km2 - 4, abs=5e-3)
+    assert ben.trail.values.tolist() == ana_and_ben[ben.trail.columns].values.tolist()
+    assert ana_and_ben.what.tolist().count("another session's taken back") == {"agreed": 1}.get(settle, 2)
+    ben.accept("g2")
+    ben.save()
+    assert len(layer(path, "review_trail")) == len(ana_and_ben) + 1
 
 
 @UNTRUE
@@ -569,6 +680,56 @@ def test_a_last_line_that_is_cut_is_left_out(path):
     review = opened(path)
     with pytest.warns(DataWarning, match="Line 4 of .* cannot be read: it and all after it"):
         assert review.recover() == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("3", "Line 6 of .* cannot be read"),
+        ("{}", "Line 6 of .* cannot be read"),
+        ('{"when": ["a"], "who": "Ana", "what": "x", "rows": {}, "was": {}}', "Line 6 of .* cannot be read"),
+        ("[" * 100_000, "Line 6 of .* cannot be read"),
+        ('{"when": "a", "who": "Ana", "what": "x", "rows": {"g0": {"wkb": "00"}}, "was": {}}', "is no act"),
+        ('{"when": "a", "who": "Ana", "what": "x", "rows": {"g0": 3}, "was": {}}', "is no act"),
+    ],
+)
+def test_a_line_that_is_no_act_is_told_and_what_came_before_is_done(path, line, told):
+    killed(path)
+    journal = path.with_name(journals(path)[0])
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines[:5], line, *lines[5:]]) + "\n")
+    review = opened(path)
+    with pytest.warns(DataWarning, match=told):
+        assert review.recover() == 4
+    assert review.trail.what.tolist() == ["accept", "cut", "cut", "reject", "undo reject"]
+
+
+@pytest.mark.parametrize("process", [3, None, [1, 2, 3], ["a", "b"], [-1, 0], [2**70, 0]])
+def test_a_journal_of_any_process_is_read(path, process):
+    killed(path)
+    journal = path.with_name(journals(path)[0])
+    head, *lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([json.dumps(json.loads(head) | {"process": process}), *lines]) + "\n")
+    assert opened(path).recover() == 7
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: path.symlink_to("gone")])
+def test_a_journal_that_nobody_may_read_keeps_nobody_out(path, make):
+    make(path.with_name(f"{path.name}.Ben.review.jsonl"))
+    killed(path)
+    review = opened(path)
+    assert (review.left_by, review.recover()) == ({"Ana": 7}, 7)
+
+
+def test_journals_of_one_second_are_done_in_their_order(path):
+    review = opened(path)
+    for side in (900, 800, 700):
+        review.replace("g0", square(0, side=side))
+        review.close()  # as where its page was left; what follows goes into another journal
+    assert len(journals(path)) == 3
+    again = opened(path)
+    assert again.recover() == 3
+    assert again.geometry("g0").area == pytest.approx(49e4)
 
 
 def test_the_journal_of_outlines_that_are_others_now_is_kept_and_not_applied(path):

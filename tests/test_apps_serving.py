@@ -128,6 +128,16 @@ def test_origins_are_this_machine_and_what_is_named():
             served_by.with_port(wrong)
 
 
+def test_a_name_is_served_where_an_address_of_ipv6_is_not():
+    async def connects(url, origin):
+        await leave(await socket_of(url, await token_of(url), origin))
+
+    with pytest.raises(GlacierlabError, match=r"--address ::1: Panel cannot serve .* as localhost does for"):
+        served_by.server_of(hello, address="::1")
+    with serving(hello, address="localhost") as (url, _):
+        asyncio.run(connects(url, url.strip("/")))
+
+
 def test_a_named_origin_may_connect():
     async def connects(url, origin):
         await leave(await socket_of(url, await token_of(url), origin))
@@ -265,8 +275,9 @@ def test_a_file_within_the_bound_arrives_and_one_above_does_not(browser, tmp_pat
 
 
 def test_a_bound_of_nothing_is_refused():
-    with pytest.raises(GlacierlabError, match="above 0"):
-        served_by.server_of(hello, max_upload_mb=0)
+    for bound in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(GlacierlabError, match="above 0"):
+            served_by.server_of(hello, max_upload_mb=bound)
 
 
 # ---- sessions ----
@@ -310,6 +321,30 @@ def test_fifty_sessions_at_once():
 
     with serving(hello) as (url, server):
         asyncio.run(visited(url, server))
+
+
+def test_a_server_that_holds_all_it_can_says_so_and_makes_no_more(monkeypatch):
+    monkeypatch.setattr(served_by, "MOST_SESSIONS", 3)
+    made = []
+
+    async def visited(url, server):
+        connections, _ = await crowd(url, 5, at_once=1)
+        told = [served_by.FULL in str(each.document.to_json()) for each in server.get_sessions()]
+        assert (len(made), sum(told)) == (3, 2)
+        await leave(*connections)
+
+    with serving(lambda: made.append(hello()) or made[-1]) as (url, server):
+        asyncio.run(visited(url, server))
+
+
+@pytest.mark.browser
+def test_a_server_that_is_gone_is_noticed_in_the_page(browser):
+    with process([sys.executable, "-c", SMALL]) as (server, url):
+        page = visit(browser, url)
+        assert page.get_by_role("alert").count() == 0
+        server.kill()
+        page.get_by_role("alert").filter(has_text="The server does not answer").wait_for()
+        page.get_by_role("alert").filter(has_text="Reload this page").wait_for()
 
 
 def test_the_server_says_that_it_lives(running):
@@ -386,8 +421,6 @@ def test_a_login_elsewhere_needs_what_it_gave(monkeypatch):
         served_by.server_of(hello, oauth_provider="github", oauth_key="k")
     with pytest.raises(GlacierlabError, match="Unknown OAuth provider 'githup'"):
         served_by.server_of(hello, oauth_provider="githup", oauth_key="k")
-    with pytest.raises(GlacierlabError, match="of IPv6"):
-        served_by.server_of(hello, address="::1")
 
 
 # ---- the end ----

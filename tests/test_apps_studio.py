@@ -183,10 +183,10 @@ def test_saving_tells_when_and_is_found_again(made, mapped, package):
     studio = gl.apps.inspect(made, mapped, package, analyst="Ana")
     studio.queue.reason.value = "snow <b>patch</b>"
     studio.queue.reject.clicks += 1
-    assert "saved to sidecar" in studio.status.object
+    assert "Rejected: outline 0. Kept safe; Save writes it to outlines.gpkg." in studio.said
     assert [path.name for path in package.parent.glob("*.jsonl")]
     studio.queue.save.clicks += 1
-    assert "saved to outlines.gpkg" in studio.status.object
+    assert studio.said.startswith("Saved: 1 outline rejected, in outlines.gpkg.")
     assert not [*package.parent.glob("*.jsonl")]
     again = gl.apps.inspect(studio.desk.holdings, analyst="Ben")  # what a server read before it was saved
     assert "rejected" in set(again.review.queue.status)
@@ -229,7 +229,7 @@ def test_a_killed_session_is_recovered_on_opening(package):
     other = gl.apps.inspect(outlines=package, analyst="Ben")
     assert other.review.unsaved == 0  # not his
     other.queue.analyst.value = "Ana"
-    assert "recovered 2 edits" in other.status.object
+    assert "Here again: 2 acts of a session that ended without a save." in other.said
     assert sorted(other.review.queue.status)[-2:] == ["accepted", "rejected"]
 
 
@@ -385,7 +385,7 @@ def test_debris_is_told_where_a_map_knows_it(made):
     studio.tabs.active = 5
     assert "under debris" in studio._tabs[5].told.object
     studio.tabs.active = 4
-    assert ("touch ice" in studio._tabs[4].told.object) == bool((made["truth"] == 3).any())
+    assert ("in contact with ice" in studio._tabs[4].told.object) == bool((made["truth"] == 3).any())
 
 
 # ---- text is text ----
@@ -419,8 +419,15 @@ def test_tables_hold_texts_and_numbers_alone():
     assert plain(pd.Timestamp("2020-01-01")) == "2020-01-01 00:00:00"
 
 
+def test_a_table_that_nobody_looked_at_yet_shows_what_was_done_meanwhile(studio):
+    studio.accept()
+    drawn = studio.queue.queue.get_root().source.data
+    assert drawn["status"][0] == "accepted"
+
+
 def test_a_table_changes_only_the_cells_that_did(studio):
     rows = studio.queue.queue
+    rows.get_root()  # someone looks at it
     old, patched = rows.value, []
     rows.patch = patched.append
     update(rows, old.assign(status=["accepted"] + [""] * (len(old) - 1)))

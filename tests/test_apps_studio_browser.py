@@ -100,11 +100,11 @@ def test_a_corner_is_moved_and_back_an_outline_rejected_saved_and_found_again(
     page.mouse.down()
     page.mouse.move(x - 30, y - 20, steps=5)
     page.mouse.up()
-    said(page, "saved to sidecar")
+    said(page, "Corners changed: ice 3. Kept safe")
     until(lambda: studio.review.queue.set_index("id").status["ice 3"] == "edited")
     assert studio.review.queue.set_index("id").area_km2["ice 3"] != pytest.approx(area)
     page.keyboard.press("u")
-    said(page, "undone")
+    said(page, "Undone")
     assert studio.review.queue.set_index("id").area_km2["ice 3"] == pytest.approx(area)
     page.get_by_role("button", name="Reject").click()
     said(page, "needs a reason")
@@ -112,7 +112,7 @@ def test_a_corner_is_moved_and_back_an_outline_rejected_saved_and_found_again(
     page.get_by_role("button", name="Reject").click()
     until(lambda: studio.review.queue.set_index("id").status["ice 3"] == "rejected")
     page.get_by_role("button", name="Save", exact=True).click()
-    said(page, "saved to outlines.gpkg")
+    said(page, "Saved: 1 outline rejected, in outlines.gpkg.")
     assert page.told == []
     assert outside(page) == []
     page.reload()
@@ -210,3 +210,68 @@ def test_what_is_handed_in_is_compared_and_broken_files_are_told(opened, made, t
     assert page.evaluate("window.hit") is None
     assert page.told == []
     assert outside(page) == []
+
+
+def test_a_page_that_is_loaded_anew_goes_on_with_what_was_not_saved(opened, made, tmp_path):
+    gl.write_outlines(gl.vectorize(gl.map_glaciers(made)["class_map"]), tmp_path / "outlines.gpkg")
+    page, _ = opened(held(made, None, tmp_path / "outlines.gpkg"), analyst="Ana")
+    turn_to(page, "Review")
+    page.get_by_role("button", name="Accept").click()
+    said(page, "Accepted: outline")
+    page.reload()
+    said(page, "Here again: 1 act of a session that ended without a save.")
+    turn_to(page, "Review")
+    page.locator(".tabulator-row", has_text="accepted").wait_for()
+    assert page.told == []
+
+
+def test_reasons_are_text_in_the_trail_and_where_outlines_are_restored(opened, made):
+    page, studio = opened(held(made, gl.map_glaciers(made)), analyst=HOSTILE)
+    turn_to(page, "Review")
+    page.get_by_label("Reason").fill(HOSTILE)
+    page.keyboard.press("Tab")
+    until(lambda: studio.queue.reason.value == HOSTILE)
+    page.get_by_role("button", name="Reject").click()
+    said(page, "Rejected: outline")
+    page.get_by_text("Audit trail").click()
+    page.locator(".tabulator-cell", has_text="<script>").first.wait_for()
+    page.get_by_role("button", name="Restore").click()
+    said(page, "Back in the queue: outline")
+    assert page.evaluate("window.hit") is None
+    assert studio.review.rejected.empty
+
+
+IN_SIGHT = """element => {
+  const {top, bottom, left, right} = element.getBoundingClientRect()
+  return top >= 0 && bottom <= innerHeight && left >= 0 && right <= innerWidth
+}"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1600, 900)])
+def test_map_and_messages_are_in_sight_without_scrolling(opened, made, width, height):
+    page, _ = opened(held(made, gl.map_glaciers(made)), analyst="Ana")
+    page.set_viewport_size({"width": width, "height": height})
+    turn_to(page, "Review")
+    accept = page.get_by_role("button", name="Accept")
+    accept.click()
+    said(page, "Accepted: outline")
+    until(lambda: page.locator(".bk-Canvas").first.evaluate(IN_SIGHT))
+    assert page.get_by_role("status").evaluate(IN_SIGHT)
+    assert accept.evaluate(IN_SIGHT)
+    assert page.get_by_text("current outline").evaluate(IN_SIGHT)  # the legend
+
+
+def test_nothing_is_wider_than_a_phone_and_messages_stay_in_sight(opened, made):
+    scenes = [made.assign_attrs(datetime=f"{year}-08-01") for year in (1990, 2020)]
+    maps = [gl.map_glaciers(scene) for scene in scenes]
+    page, studio = opened(held(scenes, maps), analyst="Ana")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for tab in studio._tabs:
+        turn_to(page, tab.title)
+        page.wait_for_timeout(300)
+        wide = page.locator("#main").evaluate("main => main.scrollWidth - main.clientWidth")
+        assert wide <= 0, tab.title
+    turn_to(page, "Review")
+    page.get_by_role("button", name="Accept").click()
+    said(page, "Accepted: outline")
+    assert page.get_by_role("status").evaluate(IN_SIGHT)

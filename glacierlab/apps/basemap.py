@@ -91,7 +91,7 @@ class Basemap:
 def level_for(grid):
     """Opening options for the tiles whose pixels are about as large as a grid's, in the middle of it."""
     x, y = grid["width"] / 2, grid["height"] / 2
-    near = [grid["transform"] @ (x + dx, y + dy) for dx, dy in ((0, 0), (1, 0), (0, 1))]
+    near = [grid["transform"] * (x + dx, y + dy) for dx, dy in ((0, 0), (1, 0), (0, 1))]
     x, y = Transformer.from_crs(grid["crs"], "EPSG:3857", always_xy=True).transform(*zip(*near, strict=True))
     pixel = min(np.hypot(x[k] - x[0], y[k] - y[0]) for k in (1, 2))
     halvings = int(np.clip(np.rint(np.log2(pixel / (2 * HALF_WORLD / 256 / 2**DEEPEST))), 0, DEEPEST))

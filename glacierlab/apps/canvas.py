@@ -76,8 +76,22 @@ def picture_slots(plot, slots):
         plot.x_range.js_on_change(name, curtain)
     for name in ("inner_width", "inner_height"):
         plot.js_on_change(name, curtain)
-    slider = pn.widgets.FloatSlider(
-        name="Swipe", start=0, end=1, step=0.01, value=0.5, sizing_mode="stretch_width"
+    return pictures, Swipe(
+        line, name="Swipe", start=0, end=1, step=0.01, value=0.5, sizing_mode="stretch_width"
     )
-    slider.jscallback(args=dict(line=line), value="line.tags = [cb_obj.value]")
-    return pictures, slider
+
+
+class Swipe(pn.widgets.FloatSlider):
+    """A slider that moves a line in the browser.
+
+    `jscallback` would do the same, and keep what the line leads to, the whole app, as long as the process.
+    """
+
+    def __init__(self, line, **params):
+        super().__init__(**params)
+        self._line = line
+
+    def _get_model(self, doc, root=None, parent=None, comm=None):
+        model = super()._get_model(doc, root, parent, comm)
+        model.js_on_change("value", CustomJS(args=dict(line=self._line), code="line.tags = [cb_obj.value]"))
+        return model

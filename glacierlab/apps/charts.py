@@ -22,18 +22,22 @@ from bokeh.plotting import figure
 from bokeh.transform import dodge
 
 from ..change.dated import center_of
+from .holdings import is_date
+from .pieces import counted
 
 LOSS, MIDDLE, GAIN = "#c4530a", "#e9e6e1", "#1f5fa8"  # orange and blue: told apart by all eyes
 UNKNOWN = "#8c8c8c"
 Ink = namedtuple("Ink", "text paper grid every chosen marked")
 INK = {
     "light": Ink("#1c2833", "#ffffff", "#dde3e8", "#b9c4cc", "#1f5fa8", "#c4530a"),
-    "dark": Ink("#e8edf1", "#1d2328", "#3b444c", "#5c6873", "#79b8f0", "#ff9f5a"),
+    "dark": Ink("#e8edf1", "#212529", "#3b444c", "#5c6873", "#79b8f0", "#ff9f5a"),
 }
 ZONES = {"ablation": "below", "accumulation": "above", "unknown": "height unknown"}  # as the chart calls them
 BINS = 24
 SEEN = 0.01  # of the area, that a bar of unknown heights is worth: an assumption
 MOST_LINES = 100  # fronts that are drawn
+YEARS_AROUND = 3  # of a single date: an assumption
+LEAST_M = 50  # that an axis of retreat spans: an assumption
 
 
 # ---- colors of rates
@@ -82,7 +86,7 @@ def empty_figure(title, x, y, theme, height=300, **options):
     options = {"tools": "pan,wheel_zoom,box_zoom,reset,save"} | options
     options = {"x_range": Range1d(0, 1), "y_range": Range1d(0, 1)} | options
     chart = figure(height=height, sizing_mode="stretch_width", min_width=260, **options)
-    chart.title.text = title
+    say(chart, title)
     chart.title.text_font_size = "15px"
     chart.title.text_color = ink
     chart.toolbar.logo, chart.toolbar.autohide = None, True
@@ -95,33 +99,45 @@ def empty_figure(title, x, y, theme, height=300, **options):
         axis.axis_label_text_color = axis.major_label_text_color = ink
         axis.axis_line_color = axis.major_tick_line_color = ink
         axis.minor_tick_line_color = None
+    if x == "year":
+        chart.xaxis.ticker.desired_num_ticks = 5  # which a phone has room for
     chart.grid.grid_line_color = grid
     return chart
 
 
-def with_legend(chart, theme, place="top_right"):
-    """The legend of a chart in the colors of its theme."""
-    ink, paper, *_ = INK[theme]
-    chart.legend.location = place
-    chart.legend.label_text_color, chart.legend.background_fill_color = ink, paper
-    chart.legend.background_fill_alpha, chart.legend.border_line_color = 0.8, None
-    chart.legend.label_text_font_size = "13px"
-    return chart
+def with_legend(chart, theme):
+    """The legend of a chart between its title and what it shows, where it covers nothing."""
+    (legend,) = chart.legend
+    chart.center = [each for each in chart.center if each is not legend]
+    legend.update(
+        orientation="horizontal", location="left", ncols=2, margin=0, padding=2, spacing=12,
+        label_text_color=INK[theme].text, label_text_font_size="13px", border_line_color=None,
+        background_fill_color=None,
+    )  # fmt: skip
+    chart.add_layout(legend, "above")
+    return legend
+
+
+def say(chart, title, text=None):
+    """Give a chart a title, and those who cannot see it a text; the title alone by default."""
+    chart.title.text = title
+    chart.html_attributes = {"role": "figure", "aria-label": text or title}
 
 
 class AreaChart:
     """Area through time with errors as bars, and the straight line of `trend`."""
 
-    def __init__(self, theme="light"):
+    def __init__(self, theme="light", title="Area [km²] through time"):
         ink, *_, chosen, marked = INK[theme]
-        self.figure = empty_figure("Area [km²] through time", "year", "area [km²]", theme)
+        self.title = title
+        self.figure = empty_figure(title, "year", "area [km²]", theme)
         self.areas, self.line = ColumnDataSource(), ColumnDataSource({"year": [], "area": []})
         self.areas.data = {name: [] for name in ("year", "area", "low", "high", "error", "label", "kind")}
-        self.figure.line(
-            "year", "area", source=self.line, color=marked, width=2, dash="dashed", legend_label="trend"
-        )
         dots = self.figure.scatter(
             "year", "area", source=self.areas, size=8, color=chosen, legend_label="area"
+        )
+        self.figure.line(
+            "year", "area", source=self.line, color=marked, width=2, dash="dashed", legend_label="trend"
         )
         heads = {"upper_head": TeeHead(size=8, line_color=ink), "lower_head": TeeHead(size=8, line_color=ink)}
         self.figure.add_layout(
@@ -129,36 +145,51 @@ class AreaChart:
         )
         tips = [("date", "@label"), ("area", "@area{0.000} ± @error{0.000} km² (@kind)")]
         self.figure.add_tools(HoverTool(renderers=[dots], tooltips=tips))
-        with_legend(self.figure, theme, "bottom_left")
+        self.legend = with_legend(self.figure, theme)
 
-    def show(self, series, trend=None, title="Area [km²] through time"):
+    def show(self, series, trend=None):
         """Rows of a series by date, and a row of `trend`, or None."""
         date = series["date"].where(series["date"] != "", series["window"])
-        year, area = np.array([center_of(text) for text in date]), series["area_km2"].to_numpy(float)
-        error = series["area_unc_km2"].to_numpy(float)
+        label = series["window"].where(series["window"] != "", date)
+        if "glaciers" in series:
+            label = label + [f", {counted(number, 'glacier')}" for number in series["glaciers"]]
+        year = np.array([center_of(text) if is_date(text) else np.nan for text in date], float)
+        area, error = (series[name].to_numpy(float) for name in ("area_km2", "area_unc_km2"))
         low, high = area - np.nan_to_num(error), area + np.nan_to_num(error)
         self.areas.data = {
             "year": year, "area": area, "low": low, "high": high, "error": error,
-            "label": series["window"].where(series["window"] != "", date).to_numpy(str),
+            "label": label.to_numpy(str),
             "kind": series["area_unc_kind"].replace("", "no error known").to_numpy(str),
         }  # fmt: skip
-        rate = np.nan if trend is None else float(trend["rate_km2_per_a"])
-        ends = np.array([year.min(), year.max()]) if np.isfinite(rate) else np.array([])
-        # a least-squares line goes through the middle of its points
-        self.line.data = {
-            "year": ends,
-            "area": area.mean() - rate * (ends - year.mean()) if ends.size else ends,
-        }
-        self.figure.title.text = title if len(series) else "Area through time: no glacier is chosen"
-        fit(self.figure.x_range, year, 0.06)
+        self._show_line(year, area, trend)
+        say(self.figure, *self._words(date.tolist(), year, area))
+        fit(self.figure.x_range, year, 0.06, alone=YEARS_AROUND)
         fit(self.figure.y_range, np.append(low, high), 0.08, least=0.0)
 
+    def _show_line(self, year, area, trend):
+        known = np.isfinite(year) & np.isfinite(area)
+        drawn = trend is not None and np.isfinite(trend["rate_km2_per_a"])
+        ends = np.array([year[known].min(), year[known].max()]) if drawn else np.array([])
+        # a least-squares line goes through the middle of its points
+        line = area[known].mean() - trend["rate_km2_per_a"] * (ends - year[known].mean()) if drawn else ends
+        self.line.data = {"year": ends, "area": line}
+        self.legend.items[1].visible = bool(drawn)
 
-def fit(axis, values, margin, least=-np.inf):
-    """Let a range show all values, with a margin."""
+    def _words(self, dates, year, area):
+        if not dates:
+            return ["Area through time: no glacier is chosen"]
+        if not np.isfinite(year).any():
+            return ["Area through time: the date is not known"]
+        told = "; ".join(f"{km2:.2f} km² at {date}" for date, km2 in zip(dates, area, strict=True))
+        return [self.title, f"{self.title}: {told}"]
+
+
+def fit(axis, values, margin, least=-np.inf, alone=None):
+    """Let a range show all values, with a margin; a single value with `alone` on either side."""
     values = values[np.isfinite(values)]
     if values.size:
-        room = margin * (np.ptp(values) or abs(values[0]) or 1.0)
+        span = np.ptp(values)
+        room = margin * span if span else alone or margin * abs(values[0]) or 1.0
         axis.start, axis.end = max(least, float(values.min() - room)), float(values.max() + room)
 
 
@@ -173,7 +204,7 @@ class SizeChart:
             low / 1.05, high * 1.05, min(BINS, max(5, 2 * int(np.sqrt(known.size) + 1))) + 1
         )
         self.figure = empty_figure(
-            "Glaciers by size: brush to choose", "area at the first date [km²]", "glaciers", theme,
+            "Glaciers by size: brush to choose", "area when first mapped [km²]", "glaciers", theme,
             x_axis_type="log", x_range=(float(self.edges[0]), float(self.edges[-1])), tools="reset,save",
         )  # fmt: skip
         sides = {"left": self.edges[:-1], "right": self.edges[1:]}
@@ -203,7 +234,10 @@ class SizeChart:
 
     def show(self, sizes, limits=None):
         """Sizes of the chosen glaciers, and the limits that are set."""
-        self.source.patch({"chosen": [(slice(None), np.histogram(sizes, self.edges)[0])]})
+        counts = np.histogram(sizes, self.edges)[0]
+        self.source.patch({"chosen": [(slice(None), counts)]})
+        title, every = self.figure.title.text, self.source.data["all"].sum()
+        say(self.figure, title, f"{title}. {counts.sum()} of {every} chosen; the field Area does the same.")
         self.brushed.visible = limits is not None
         if limits is not None:
             self.brushed.left, self.brushed.right = limits
@@ -252,13 +286,18 @@ class ElevationChart:
             ys.append(np.concatenate([heights[:1], heights, heights[-1:]]))
         colors = dates_colors(len(xs), self.theme)
         self.source.data = {"xs": xs, "ys": ys, "color": colors, "label": [*bands]}
+        self.figure.height = 340 + 32 * max(0, (len(xs) - 1) // 2)  # below the rows of its legend
         drawn = any(len(each) for each in xs)
-        if drawn:
-            fit(self.figure.x_range, np.append(np.concatenate(xs), 0.0), 0.05, least=0.0)
-            fit(self.figure.y_range, np.concatenate(ys), 0.05)
-        self.figure.title.text = (
-            "Area [km²] by elevation [m]" if drawn else "Area by elevation: none is known here"
-        )
+        if not drawn:
+            say(self.figure, "Area by elevation: none is known here")
+            return
+        fit(self.figure.x_range, np.append(np.concatenate(xs), 0.0), 0.05, least=0.0)
+        fit(self.figure.y_range, np.concatenate(ys), 0.05)
+        there = {label: table for label, table in bands.items() if table["area_km2"].sum() > 0}
+        most = [(label, table.loc[table["area_km2"].idxmax()]) for label, table in there.items()]
+        told = [f"{label} most at {row['from_m']:.0f} to {row['to_m']:.0f} m" for label, row in most]
+        title = "Area [km²] by elevation [m]"
+        say(self.figure, title, f"{title}: {'; '.join(told)}")
 
 
 class ZoneChart:
@@ -270,7 +309,8 @@ class ZoneChart:
             tools="save",
             x_range=FactorRange(*list(ZONES.values())[:2]),
         )  # fmt: skip
-        self.source = ColumnDataSource({"zone": [], "first": [], "last": [], "loss": []})
+        self.ends = ends
+        self.source = ColumnDataSource({"zone": [], "first": [], "last": [], "top": [], "loss": []})
         for name, label, color, aside in (
             ("first", ends[0], INK[theme].every, -0.18),
             ("last", ends[1], INK[theme].chosen, 0.18),
@@ -280,7 +320,7 @@ class ZoneChart:
                 legend_label=str(label),
             )  # fmt: skip
         self.figure.text(
-            "zone", "first", "loss", source=self.source, text_align="center", text_baseline="bottom",
+            "zone", "top", "loss", source=self.source, text_align="center", text_baseline="bottom",
             text_color=INK[theme].text, text_font_size="14px", y_offset=-4,
         )  # fmt: skip
         with_legend(self.figure, theme)
@@ -288,14 +328,24 @@ class ZoneChart:
     def show(self, zones):
         """Areas by zone: a table with zone, area_km2 (first), other_km2 (last), other_diff_pct (lost)."""
         zones = zones[(zones["zone"] != "unknown") | (zones["area_km2"] > SEEN * zones["area_km2"].sum())]
-        told = ["" if np.isnan(each) else f"{-each:+.1f} %" for each in zones["other_diff_pct"]]
+        areas = zones[["area_km2", "other_km2"]].to_numpy(float)
+        names, shares = [ZONES[zone] for zone in zones["zone"]], zones["other_diff_pct"]
+        lost = [
+            "" if np.isnan(each) else f"{abs(each):.1f} % {'gained' if each < 0 else 'lost'}"
+            for each in shares
+        ]
         self.source.data = {
-            "zone": [ZONES[zone] for zone in zones["zone"]], "first": zones["area_km2"].to_numpy(),
-            "last": zones["other_km2"].to_numpy(), "loss": told,
+            "zone": names, "first": areas[:, 0], "last": areas[:, 1], "top": areas.max(axis=1), "loss": lost
         }  # fmt: skip
-        self.figure.x_range.factors = [ZONES[zone] for zone in zones["zone"]] or ["no glacier is chosen"]
-        highest = zones[["area_km2", "other_km2"]].to_numpy().max(initial=0)
-        self.figure.y_range.end = 1.25 * highest or 1
+        self.figure.x_range.factors = names or ["none is known here"]
+        self.figure.y_range.end = 1.2 * areas.max(initial=0) or 1
+        told = [f"{name} {one:.2f} and {two:.2f} km²" for name, (one, two) in zip(names, areas, strict=True)]
+        title = "Area [km²] below and above"
+        say(
+            self.figure,
+            title,
+            f"{title} the median elevation, {' and '.join(self.ends)}: {'; '.join(told) or 'none'}",
+        )
 
 
 class FrontChart:
@@ -313,8 +363,8 @@ class FrontChart:
         )
         self.figure.add_layout(Span(location=0, dimension="width", line_color=INK[theme].text, line_width=1))
 
-    def show(self, fronts):
-        """Rows of `terminus_change`, or None."""
+    def show(self, fronts, glaciers=0):
+        """Rows of `terminus_change`, or None; of how many glaciers they are some."""
         found = {name: [] for name in ("xs", "ys", "label", "told")}
         if fronts is not None and len(fronts):
             for name, rows in fronts.groupby("glacier", sort=False):
@@ -325,11 +375,14 @@ class FrontChart:
                 found["xs"].append(years)
                 found["ys"].append(gone)
                 found["label"].append(str(name))
-                found["told"].append(f"{gone[-1]:.0f} m in {years[-1] - years[0]:.0f} years")
+                found["told"].append(f"{round(gone[-1])} m in {years[-1] - years[0]:.0f} years")
         self.source.data = found
-        self.figure.title.text = (
-            "Retreat [m] of fronts" if found["xs"] else "Retreat of fronts: none is known"
-        )
-        if found["xs"]:
-            fit(self.figure.x_range, np.concatenate(found["xs"]), 0.05)
-            fit(self.figure.y_range, np.append(np.concatenate(found["ys"]), 0.0), 0.08)
+        if not found["xs"]:
+            say(self.figure, "Retreat of fronts: none is known")
+            return
+        fit(self.figure.x_range, np.concatenate(found["xs"]), 0.05)
+        heights = np.append(np.concatenate(found["ys"]), 0.0)
+        fit(self.figure.y_range, np.append(heights, [-LEAST_M / 2, LEAST_M / 2]), 0.08)
+        shown = f", {len(found['xs'])} of {glaciers} glaciers" if glaciers > len(found["xs"]) else ""
+        told = "; ".join(map(": ".join, zip(found["label"], found["told"], strict=True)))
+        say(self.figure, f"Retreat [m]{shown or ' of fronts'}", f"Retreat of fronts{shown}. {told}")

@@ -6,12 +6,13 @@ from .judging import ICE
 
 MAPPED_BY = {"both": "#3d9be9", "ours": "#ff9d00", "other": "#e8308a"}  # as hit, false and miss in a judgment
 COLUMNS = {
-    "status": "", "ours": "ours", "other": "theirs", "area_ours_km2": "km²", "area_other_km2": "km²",
-    "difference_pct": "Δ %", "iou": "IoU",
+    "status": "", "ours": "ours", "other": "theirs", "area_ours_km2": "our km²",
+    "area_other_km2": "their km²", "difference_pct": "Δ %", "iou": "IoU",
 }  # fmt: skip
 FORMATS = {"area_ours_km2": "0.000", "area_other_km2": "0.000", "difference_pct": "+0.0", "iou": "0.000"}
+WIDTHS = {"area_ours_km2": 70, "area_other_km2": 76, "difference_pct": 54, "iou": 50}
 DRAWN = {
-    "glacier": "outline", "area_km2": "mean km²", "sd_pct": "sd %", "distance_mean_m": "mean m",
+    "glacier": "outline", "area_km2": "km²", "sd_pct": "sd %", "distance_mean_m": "mean m",
     "distance_p95_m": "95 % m",
 }  # fmt: skip
 DRAWN_FORMATS = {"area_km2": "0.000", "sd_pct": "0.0", "distance_mean_m": "0.0", "distance_p95_m": "0.0"}
@@ -33,8 +34,8 @@ class Comparison:
     """
 
     def __init__(self, ours, other, names=("ours", "other")):
-        if "review_id" in ours:
-            ours = ours.set_index("review_id")  # as the queue calls them, where they have no other ids
+        if name := next((name for name in ("called", "review_id") if name in ours), None):
+            ours = ours.set_index(name)  # as the queue calls them, where they have no other ids
         self.names, self._sides = names, (ice_of(ours), ice_of(other))
         self.agreement = agreement(*self._sides)
 

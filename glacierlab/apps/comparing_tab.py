@@ -2,7 +2,7 @@
 
 import panel as pn
 
-from .comparing import COLUMNS, DRAWN, DRAWN_FORMATS, FORMATS, MAPPED_BY
+from .comparing import COLUMNS, DRAWN, DRAWN_FORMATS, FORMATS, MAPPED_BY, WIDTHS
 from .pieces import button, html, paragraph, swatches, table, update
 
 
@@ -19,7 +19,7 @@ class ComparingTab:
         self.told, self.legend = html(""), html("")
         self.matches, self._place = None, pn.Column(sizing_mode="stretch_width", margin=0)
         self.comparison = None
-        self._open = False
+        self._open, self._of = False, None
         self.analysts = button("As two analysts: the error of digitizing", studio.doing(self.show_digitized))
         self.digitized = pn.Column(sizing_mode="stretch_width", margin=0)
         self.panel = pn.Column(
@@ -35,6 +35,17 @@ class ComparingTab:
         self.again.disabled = self.analysts.disabled = not names
         if not names:
             self.told.object = paragraph("There is one inventory only: hand in another under Scores.")
+            self._forget()
+        elif self._of != (self.desk.label, kept):
+            self.show()
+
+    def _forget(self):
+        """Nothing is compared."""
+        self.comparison = self._of = self.matches = None
+        self._place.clear()
+        self.digitized.clear()
+        self.legend.object = ""
+        self.studio.map.remove("agreement")
 
     def opened(self):
         """Compare, and show it."""
@@ -50,12 +61,11 @@ class ComparingTab:
         """Compare the outlines as they are now."""
         if not self._open or self.rival.value is None:
             return
-        ours, name = self.desk.review.outlines, self.rival.value
-        self.told.loading = True
-        self.studio.later("comparison", lambda: self.desk.compare(name, ours), self._show)
+        ours, name = self.desk.outlines, self.rival.value
+        self._of = self.desk.label, name
+        self.studio.later("comparison", lambda: self.desk.compare(name, ours), self._show, busy=self.told)
 
     def _show(self, found):
-        self.told.loading = False
         if not self._open:
             return
         self.comparison = found
@@ -64,7 +74,9 @@ class ComparingTab:
         names = ("both", *(f"{name} only" for name in found.names))
         self.legend.object = swatches(dict(zip(names, MAPPED_BY.values(), strict=True)))
         if self.matches is None:
-            self.matches = table(found.shown(), COLUMNS, FORMATS, height=260)
+            # whoever has no name in a row tells whether it is missed or extra
+            told = dict(height=260, widths=WIDTHS, hidden_columns=["status"])
+            self.matches = table(found.shown(), COLUMNS, FORMATS, **told)
             self._place.append(self.matches)
         else:
             update(self.matches, found.shown())

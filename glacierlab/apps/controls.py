@@ -7,7 +7,7 @@ from bokeh.models import CustomJSTickFormatter
 from ..errors import GlacierlabError
 from . import pages
 from .filtering import VERDICTS
-from .uploads import read_upload
+from .uploads import ACCEPTED, read_upload
 
 MAX_REGIONS_MB = 20  # of a file of regions
 LONGEST = 200  # letters of a search
@@ -70,11 +70,13 @@ class Controls:
         self.group = pn.widgets.Select(name="Group by", width=WIDTH)
         self.sums.param.watch(lambda event: self.set_state(sums=event.new), "value")
         self.group.param.watch(lambda event: self.set_state(grouping=event.new), "value")
-        upload = pn.widgets.FileInput(accept=".gpkg,.geojson,.json", multiple=False)
+        upload = pn.widgets.FileInput(accept=ACCEPTED, multiple=False)
         upload.param.watch(lambda event: self.take(event.new), "value")
         self.answer = self.views.html("")
         other = pn.Column(
-            self.views.html("Other regions: a GeoPackage or GeoJSON of polygons"), upload, width=330
+            self.views.html("Other regions: polygons in a GeoPackage, GeoJSON or zipped shapefile"),
+            upload,
+            width=330,
         )
         self.grouping = pn.FlexBox(self.sums, self.group, other, self.answer, align_items="center")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import panel as pn
 import param
 
+from ..change.dated import TOTAL
 from ..change.totals import change_total, series_total
 from ..change.trends import trend
 from ..errors import GlacierlabError
@@ -99,6 +100,7 @@ class Dashboard(pn.viewable.Viewer):
         self._views, self._news = None, set()  # what changed and is not drawn yet
         self.read(address() if query is None else query)
         self.filter.param.watch(self._changed, [*CONDITIONS])
+        self.param.watch(self._regrouped, "grouping")
         self.param.watch(self._changed, ["view", "glacier", "sums", "grouping"])
 
     # ---- what is chosen ----
@@ -131,15 +133,21 @@ class Dashboard(pn.viewable.Viewer):
 
     @property
     def outlines(self):
-        """The chosen glaciers with their outlines of the last date that has them."""
-        chosen = self.glaciers.loc[self.chosen, ["name", "region", *OF_A_GLACIER, "last"]]
+        """The chosen glaciers with their outlines of the last date that has them, their `outline_date`."""
+        chosen = self.glaciers.loc[self.chosen, ["name", "region", *OF_A_GLACIER, "outline_date", "last"]]
         found = chosen.set_geometry("last", crs=self.glaciers.crs).rename_geometry("geometry")
         return found[~found.geometry.isna()].reset_index()
 
     @property
     def series(self):
-        """The sum of the chosen glaciers at each date (`change.area_series`), errors summed by `sums`."""
-        return series_total(self.story.book, self._in_book(self.chosen), self.sums)
+        """The sum of the chosen glaciers at each date (`change.area_series`), errors summed by `sums`.
+
+        `glaciers` says how many of them have an area there.
+        """
+        chosen = self._in_book(self.chosen)
+        found = series_total(self.story.book, chosen, self.sums)
+        there = dict(zip(self.story.labels, self.story.there[chosen].sum(axis=0), strict=True))
+        return found.assign(glaciers=[int(there[label]) for label in found["window"]])
 
     @property
     def trend(self):
@@ -150,17 +158,34 @@ class Dashboard(pn.viewable.Viewer):
     def totals(self):
         """The change of the chosen glaciers from the first date to the last: all together, and by region.
 
-        A row for each group and each way to sum errors, see `change.totals.change_total`; None of one date.
+        A row for each group and each way to sum errors, see `change.totals.change_total`, with the numbers of
+        its glaciers that are `chosen`, and that have an area at the first date (`glaciers_1`), at the last
+        (`glaciers_2`), or only between them (`glaciers_between`); None of one date.
         """
         if len(self.story.labels) < 2:
             return None
-        chosen = self._in_book(self.chosen)
-        groups = {"total": chosen}
+        groups = self._groups()
+        found = change_total(self.story.book, {name: self._in_book(own) for name, own in groups.items()})
+        numbers = pd.DataFrame({name: self._numbers(own) for name, own in groups.items()}).T
+        return found.join(numbers, on="group")
+
+    def _groups(self):
+        """{name: whether each glacier is chosen and in the group}: all together, and by region."""
+        chosen = self.chosen
+        groups = {TOTAL: chosen}
         if self.grouping:
-            regions = self.glaciers["region"].to_numpy()[: len(chosen)]
+            regions = self.glaciers["region"].to_numpy()
             names = sorted({*regions[chosen]}, key=lambda name: (name == "", name))
             groups |= {name or "in no region": chosen & (regions == name) for name in names}
-        return change_total(self.story.book, groups)
+        return groups
+
+    def _numbers(self, own):
+        """How many glaciers of a group have an area when."""
+        there = self.story.there[self._in_book(own)]
+        first, last = there[:, 0], there[:, -1]
+        numbers = {"chosen": own, "glaciers_1": first, "glaciers_2": last}
+        numbers["glaciers_between"] = there.any(axis=1) & ~first & ~last
+        return {name: int(each.sum()) for name, each in numbers.items()}
 
     def _in_book(self, chosen):
         """The same for the glaciers that have areas, which come first."""
@@ -184,7 +209,9 @@ class Dashboard(pn.viewable.Viewer):
         self.layers |= found
         self.param.grouping.objects = ["", *self.layers]
         self.param.update(grouping=next(iter(found)))
-        self.filter.region = []
+
+    def _regrouped(self, event):
+        self.filter.region = []  # names of the regions before, which no glacier is in now
 
     # ---- files ----
 

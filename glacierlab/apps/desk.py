@@ -1,13 +1,13 @@
 """What a session of the inspector knows and does; no screen needed."""
 
 import weakref
+from dataclasses import replace
 from threading import RLock
 
 import geopandas as gpd
 import shapely
 
 from ..errors import GlacierlabError
-from ..io.inventory import open_inventory
 from ..io.layers import bounds_of
 from ..mapping import outline
 from ..outlines.polygons import class_names
@@ -15,14 +15,17 @@ from ..outlines.products import DEBRIS, LAKE, debris, lakes
 from ..report.mapped import Reference
 from ..tables import lookup
 from .comparing import Comparison, ice_of
+from .geopackage import outlines_of
 from .holdings import free_label
 from .judging import Judge
 from .lab import Lab
 from .pictures import Pictures
 from .review import Review, expected_area_error
+from .rows import into
 from .uploads import read_upload
 
 TRUTH = "truth"  # of made scenes: name of the variable, and of the reference
+UNASKED = object()  # nobody chose a reference yet
 
 
 class Desk:
@@ -49,14 +52,14 @@ class Desk:
         self.holdings, self._analyst = holdings, analyst
         self.stock = stock_of(holdings)
         self.labels = holdings.labels
-        self._made, self._lock = {}, RLock()
+        self._made, self._locks, self._lock = {}, {}, RLock()
         self._files = {}  # that this session saved to, by date
-        self._left_at = {}  # the current outline of a date whose review is made anew
         self._taken = set()  # dates whose review is of other outlines than those held
         self.uploads = {}
+        self._complete = {}  # whether a reference labels all ice, where someone said so
+        self._chosen = UNASKED  # the reference, or None
         self._label = label or next(iter(reversed(holdings.scenes)), self.labels[-1])
         lookup(dict.fromkeys(self.labels), self._label, kind="date")
-        self._reference = next(iter(self.references), None)
 
     # ---- the date ----
 
@@ -69,8 +72,6 @@ class Desk:
     def label(self, label):
         lookup(dict.fromkeys(self.labels), label, kind="date")
         self._label = label
-        if self._reference not in self.references:
-            self._reference = next(iter(self.references), None)
 
     @property
     def scene(self):
@@ -96,13 +97,8 @@ class Desk:
     @analyst.setter
     def analyst(self, name):
         self._analyst = str(name).strip()
-        with self._lock:
-            for key, review in list(self._made.items()):
-                if key[0] == "review" and review.unsaved:
-                    review.analyst = self._analyst
-                elif key[0] == "review" and key[1] not in self._taken:
-                    self._left_at[key[1]] = review.current
-                    del self._made[key]  # made anew, with the journal of this analyst
+        for review in self._reviews():
+            review.analyst = self._analyst
 
     @property
     def review(self):
@@ -126,9 +122,11 @@ class Desk:
 
     def take(self, outlines):
         """Review other outlines of the date, such as those of the lab, instead; what was done is let go."""
+        taken = self._new_review(outlines)
+        self.review.close()
         with self._lock:
             self._files.pop(self.label, None)
-            self._made["review", self.label] = self._new_review(outlines)
+            self._made["review", self.label] = taken
             self._taken.add(self.label)
 
     def _new_review(self, outlines=None):
@@ -139,10 +137,32 @@ class Desk:
             outlines, path = outlines.to_crs(self.holdings.crs), None
             doubt = expected_area_error(outlines, self.prediction)
         extent = None if self.scene is None else extent_of(self.scene, self.holdings.crs)
-        review = Review(outlines, analyst=self.analyst, doubt=doubt, path=path, extent=extent)
-        if (current := self._left_at.pop(self.label, None)) in review.ids:
-            review.go(current)
-        return review
+        return Review(outlines, analyst=self.analyst, doubt=doubt, path=path, extent=extent)
+
+    def called(self):
+        """{id: name of the glacier}; the id where it has none, both where several share a name."""
+        queue = self.review.queue
+        ids, names = queue["id"], queue["name"]
+        numbers = ids.str.isdecimal().astype(bool)  # of rows, where no column has ids
+        alone = ids.mask(numbers, "outline " + ids)
+        several = names.duplicated(keep=False)
+        called = names.mask(several, names + " (" + ids + ")").mask(names == "", alone)
+        return dict(zip(ids, called, strict=True))
+
+    @property
+    def outlines(self):
+        """The review's outlines as they are now, with what each is `called`."""
+        outlines = self.review.outlines
+        return outlines.assign(called=outlines["review_id"].map(self.called()).astype(object))
+
+    def close(self):
+        """End the session: no journal stays open, and what is not saved waits in it for the next."""
+        for review in self._reviews():
+            review.close()
+
+    def _reviews(self):
+        with self._lock:
+            return [made for (kind, _), made in self._made.items() if kind == "review"]
 
     # ---- thresholds ----
 
@@ -167,26 +187,54 @@ class Desk:
         found = {name: Reference(table, name, False) for name, table in self.holdings.rivals.items()}
         if self.scene is not None and TRUTH in self.scene:
             found[TRUTH] = Reference(self.scene[TRUTH], TRUTH, True)
-        return found | self.uploads
+        found |= self.uploads
+        said = {
+            name: replace(found[name], complete=is_so)
+            for name, is_so in self._complete.items()
+            if name in found
+        }
+        return found | said
 
     @property
     def reference(self):
-        """Name of the reference that scores are of, or None; set it to choose another."""
-        return self._reference
+        """Name of the reference that scores are of, or None; set it to choose another.
+
+        Until someone does it is what was given, else the truth of a made scene: never what a method mapped.
+        """
+        known = self.references
+        if self._chosen is None or self._chosen in known:
+            return self._chosen
+        return next(iter(self.uploads), TRUTH if TRUTH in known else None)
 
     @reference.setter
     def reference(self, name):
         if name is not None:
             lookup(self.references, name, kind="reference")
-        self._reference = name
+        self._chosen = name
 
-    def hold_against(self, data, name="reference", complete=False):
-        """Add outlines or a class map as a reference, and choose it; its name, with a number where taken."""
-        if hasattr(data, "geometry"):
-            data = data.to_crs(self.holdings.crs)
+    def hold_against(self, data, name="reference", complete=None):
+        """Add a reference and choose it.
+
+        Parameters
+        ----------
+        data : geopandas.GeoDataFrame, xarray.DataArray or Reference
+            Outlines, a class map, or either with its name and what it labels.
+        name : str
+        complete : bool, optional
+            Whether it labels all ice; by default a class map does and outlines do not.
+
+        Returns
+        -------
+        str
+            Its name, with a number where that is taken.
+        """
+        if isinstance(data, Reference):
+            data, name, complete = data.data, data.name, data.complete
+        is_map = not hasattr(data, "geometry")
         name = free_label(name, self.references)
-        self.uploads[name] = Reference(data, name, complete)
-        self._reference = name
+        data = data if is_map else into(data, self.holdings.crs)
+        self.uploads[name] = Reference(data, name, is_map if complete is None else complete)
+        self._chosen = name
         return name
 
     def hold_upload(self, data, name):
@@ -195,20 +243,19 @@ class Desk:
 
     def is_complete(self, complete):
         """Say whether the reference labels all ice of the scene."""
-        chosen = self.references[self._reference]
-        self.uploads[self._reference] = Reference(chosen.data, chosen.name, bool(complete))
+        self._complete[self.reference] = bool(complete)
 
     def _held_against(self):
         """The reference, the same object until it is told to be another."""
-        if self._reference is None:
+        if self.reference is None:
             return None
-        found = self.references[self._reference]
+        found = self.references[self.reference]
         return self._once(f"reference {found.name}, {found.complete}", lambda: found)
 
     @property
     def can_judge(self):
         """Whether there are a scene and a reference."""
-        return self.scene is not None and self._reference is not None
+        return self.scene is not None and self.reference is not None
 
     @property
     def judge(self):
@@ -238,29 +285,32 @@ class Desk:
 
     def compare(self, name, ours=None):
         """The review's outlines, as they are now by default, against others by name: a `Comparison`."""
-        return Comparison(self.review.outlines if ours is None else ours, self.rival(name), ("ours", name))
+        return Comparison(self.outlines if ours is None else ours, self.rival(name), ("ours", name))
 
     # ---- products ----
 
-    def lakes(self):
+    def lakes(self, outlines=None):
         """Lakes among the outlines, with their distance to ice: see `outlines.lakes`; empty without any."""
-        outlines = self.review.outlines
+        outlines = self.outlines if outlines is None else outlines
         if "class" not in outlines:
             return outlines.iloc[:0]
-        return lakes(outlines[outlines["class"] == LAKE], outlines, dem=self.holdings.dem)
+        return lakes(outlines[outlines["class"] == LAKE], outlines, dem=self.holdings.dem, by="called")
 
-    def debris(self):
+    def debris(self, outlines=None):
         """Debris-covered area of each glacier: see `outlines.debris`; None where no map tells it."""
         if self.prediction is None or DEBRIS not in class_names(self.prediction["class_map"]).values():
             return None
-        return debris(ice_of(self.review.outlines), self.prediction)
+        return debris(ice_of(self.outlines if outlines is None else outlines), self.prediction)
 
     def _once(self, kind, make):
-        """What is made once for the date."""
+        """What is made once for the date; what is made in a thread keeps nobody from the rest."""
+        key = kind, self.label
         with self._lock:
-            if (kind, self.label) not in self._made:
-                self._made[kind, self.label] = make()
-            return self._made[kind, self.label]
+            lock = self._locks.setdefault(key, RLock())
+        with lock:
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
 
 
 class Stock:
@@ -285,7 +335,7 @@ class Stock:
         held, written = self._holdings(), self._written(label)
         if written is not None:
             path = held.files[label]
-            return self._once(("file", label), written, lambda: open_inventory(path).to_crs(held.crs))
+            return self._once(("file", label), written, lambda: into(outlines_of(path), held.crs))
         if label in held.outlines:
             return held.outlines[label]
         if label not in held.predictions:

@@ -11,7 +11,7 @@ VERDICTS = {  # what is said of a glacier's change, in words
     "loss": "a significant loss",
     "gain": "a significant gain",
     "unsure": "no significant change",
-    "unjudged": "not judged: split, merged, or without an error",
+    "unjudged": "not judged: split, merged, only between, or no error known",
 }
 LONGEST = 200  # letters of a text, and names of a list, that an address may hold: an assumption
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyogrio
 import xarray as xr
 
 from ..errors import GlacierlabError, InventoryError, SceneError, warn
@@ -11,12 +12,14 @@ from ..io.align import open_layer
 from ..io.bands import one_line
 from ..io.files import ELEVATION, open_tags, own_attrs
 from ..io.finding import scene_name, scenes_below
-from ..io.inventory import open_inventory
+from ..io.inventory import layer_of, open_inventory
 from ..io.layers import transform_of
 from ..io.maps import open_map
 from ..io.scene import is_array_store, open_scene
+from ..io.schemas import known_inventory
 from ..mapping import UNCERTAINTIES
 from ..report import method_of
+from ..tables import INVENTORIES
 from .holdings import Holdings, by_dates, free_label, label_of, label_of_outlines, single_dates
 
 WINDOW = 512  # pixels a side of chunks: what a screen shows is read, and little beside it
@@ -130,11 +133,17 @@ def same_ground(found, label, rasters):
 
 
 def with_outlines(found, label, outlines, path):
-    """Holdings with outlines under a label, and the GeoPackage they came from."""
+    """Holdings with outlines under a label, and the GeoPackage whose rows they are."""
     files = dict(found.files)
-    if Path(path).suffix.lower() == ".gpkg":
+    if Path(path).suffix.lower() == ".gpkg" and not is_merged(path):
         files[label] = Path(path).resolve()
     return replace(found, outlines={**found.outlines, label: outlines}, files=files)
+
+
+def is_merged(path):
+    """Whether `open_inventory` makes one outline of several rows of a file: those of a GLIMS analysis."""
+    names = pyogrio.read_info(path, layer=layer_of(path, None))["fields"]
+    return known_inventory([*names], None)[0] is INVENTORIES["glims"]
 
 
 def with_change(found, folder, left_out):

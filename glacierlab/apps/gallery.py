@@ -9,6 +9,8 @@ import numpy as np
 import panel as pn
 import shapely
 
+from .pieces import counted
+
 SIDE = 240  # pixels of a sketch
 RESERVED = ("static", "components", "liveness", "login", "logout", "inspect")  # paths of the server's own
 PHONE = """
@@ -16,6 +18,7 @@ PHONE = """
 @media (max-width: 600px) { .pn-busy-container { display: none; } }
 #header .title { font-size: 1.1rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 """
+FOCUS = ":focus-visible { outline: 3px solid #e69f00 !important; outline-offset: 2px; }"
 LINKS = "a { color: white; margin: 0 0.6rem; line-height: 2.2rem; text-decoration: underline; }"
 SWITCH = """
 const here = new URL(window.location);
@@ -63,16 +66,26 @@ def page(app, title, links=None):
     dark = pn.config.theme == "dark"
     switch = pn.widgets.Button(name="Light" if dark else "Dark", width=70)
     switch.js_on_click(code=SWITCH)
+    show_focus(switch)
     shown = "".join(f'<a href="{escape(path)}">{escape(text)}</a>' for text, path in (links or {}).items())
     found = pn.template.BootstrapTemplate(
         title=escape(title), theme="dark" if dark else "default", header_background="#1f4e79", main=[app]
     )
     found.header.append(
-        pn.Row(pn.pane.HTML(shown, stylesheets=[LINKS]), pn.HSpacer(), switch, sizing_mode="stretch_width")
+        pn.Row(
+            pn.pane.HTML(shown, stylesheets=[LINKS, FOCUS]), pn.HSpacer(), switch, sizing_mode="stretch_width"
+        )
     )
     found.meta_viewport = "width=device-width, initial-scale=1"
-    found.config.raw_css.append(PHONE)
+    found.config.raw_css += [PHONE, FOCUS]
     return found
+
+
+def show_focus(panel):
+    """Let all widgets of a panel show which of them the keyboard is at."""
+    for widget in panel.select(pn.widgets.Widget):
+        if FOCUS not in widget.stylesheets:
+            widget.stylesheets = [*widget.stylesheets, FOCUS]
 
 
 def boards(paths, with_inspect=False):
@@ -150,9 +163,10 @@ def free_slug(title, taken):
 
 def gallery(entries):
     """A card for each of several things to look at: links, and a sketch of its first and last outlines."""
+    told = "<p>Filled: outlines of the last date. Dashed: those of the first.</p>"
     return pn.pane.HTML(
-        f'<div class="cards">{"".join(map(card_of, entries))}</div>',
-        stylesheets=[CARDS],
+        f'{told}<div class="cards">{"".join(map(card_of, entries))}</div>',
+        stylesheets=[CARDS, FOCUS],
         sizing_mode="stretch_width",
     )
 
@@ -178,7 +192,7 @@ def told_of(holdings):
         text = dates[0] if dates else ", ".join(labels)
     if not holdings.outlines:
         return text
-    return f"{text}; {len(list(holdings.outlines.values())[-1])} outlines at the last"
+    return f"{text}; {counted(len(list(holdings.outlines.values())[-1]), 'outline')} at the last"
 
 
 def sketch_of(holdings):

@@ -6,6 +6,7 @@ process is killed, and other programs that have the file open see the change.
 
 import re
 import sqlite3
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,9 @@ import shapely
 
 from ..errors import InventoryError, WriteError
 from ..io.bands import one_line
+from ..io.inventory import open_inventory
 
+ALONE = threading.RLock()  # GDAL has an SQLite of its own: in one process neither sees the other's locks
 WAIT_S = 10.0  # for another program's transaction
 ENVELOPE = (0, 32, 48, 48, 64)  # bytes, by the flag that says what it holds
 ONE_OF_SEVERAL = b"\1\6\0\0\0\1\0\0\0"  # how a multipolygon of one begins, little endian
@@ -28,6 +31,7 @@ def opened(path, write=False):
     """A connection to a GeoPackage, in one transaction if it is to write; WriteError says what is wrong."""
     uri = f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
     db = None
+    ALONE.acquire()
     try:
         db = sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None)
         for name, function in SPATIAL.items():
@@ -40,6 +44,13 @@ def opened(path, write=False):
     finally:
         if db is not None:
             db.close()  # what is not committed is taken back
+        ALONE.release()
+
+
+def outlines_of(path):
+    """`open_inventory` of a GeoPackage, while no session of this process writes to it."""
+    with ALONE:
+        return open_inventory(path)
 
 
 def reason(path, error):
@@ -105,6 +116,7 @@ class Layer:
     kind: str  # POLYGON, MULTIPOLYGON or GEOMETRY
     srs_id: int
     columns: dict  # {name: (type, may be missing)} of all others
+    needed: dict  # {name: type} of those that a new row has to fill
 
     @cached_property
     def by_lower(self):
@@ -119,15 +131,17 @@ class Layer:
         found = db.execute(query, [name]).fetchone()
         if found is None:
             return None
-        shape, kind, srs_id = found
+        shape, geometry_kind, srs_id = found
         info = db.execute(f"PRAGMA table_info({quoted(name)})").fetchall()
         key = next((column for _, column, _, _, _, primary in info if primary), None)
         if key is None:
             raise InventoryError(
                 f"The layer {name!r} has no column of row numbers, as a GeoPackage must have."
             )
-        columns = {c: (kind, not full) for _, c, kind, full, _, _ in info if c not in (key, shape)}
-        return cls(name, key, shape, kind.upper(), srs_id, columns)
+        info = [row for row in info if row[1] not in (key, shape)]
+        columns = {c: (kind, not full) for _, c, kind, full, _, _ in info}
+        needed = {c: kind for _, c, kind, full, default, _ in info if full and default is None}
+        return cls(name, key, shape, geometry_kind.upper(), srs_id, columns, needed)
 
     def rows(self, db, fids=None):
         """{row number: {column: value}} of all rows or some, in the file's order."""

@@ -22,6 +22,7 @@ from ..change.overlaps import equal_area_crs
 from ..change.tracking import date_of
 from ..errors import GlacierlabError, InventoryError, require_outlines
 from ..io.layers import bounds_of, require_crs
+from .rows import into
 
 IN_MEMORY = 512 * 2**20  # bytes of all rasters together that are read at once: an assumption
 
@@ -217,17 +218,16 @@ def label_of_outlines(table, name="outlines"):
 
 def by_dates(table, name="outlines"):
     """{label: outlines}: those of each date of a table with a column `date`, or all of them as one."""
-    if "date" in table and table["date"].nunique() > 1:
+    label = label_of_outlines(table, "")
+    if "date" in table and len(table):
         texts = table["date"].map(date_text)
-        if all(is_date(text) for text in texts.unique()):
-            return {in_years(text): table[texts == text].reset_index(drop=True) for text in texts.unique()}
-    if (
-        "date" in table
-        and is_date(text := date_text(table["date"].iloc[0]))
-        and not label_of_outlines(table, "")
-    ):
-        return {in_years(text): table}
-    return {label_of_outlines(table, name): table}
+        if all(map(is_date, texts.unique())):
+            labels = texts.map(in_years)
+            if labels.nunique() > 1:
+                return {one: table[labels == one].reset_index(drop=True) for one in labels.unique()}
+        if not label and is_date(texts.iloc[0]):
+            label = in_years(texts.iloc[0])
+    return {label or name: table}
 
 
 def is_date(label):
@@ -327,7 +327,8 @@ def labeled_outlines(outlines, scenes):
             table = next(iter(opened(table).outlines.values()), table)
         require_outlines(table, "An app")
         if name is not None:
-            found[in_years(date_text(name)) if is_date(date_text(name)) else str(name)] = table
+            label = in_years(date_text(name)) if is_date(date_text(name)) else str(name)
+            found[free_label(label, found)] = table
         else:
             found |= {free_label(label, found): part for label, part in by_dates(table).items()}
     return found
@@ -366,8 +367,7 @@ def settled(holdings):
     outlines = {label: holdings.outlines[label] for label in in_time(holdings.outlines)}
     crs = map_crs(scenes, {**outlines, **holdings.rivals})
     outlines, rivals = (
-        {name: table if table.crs == crs else table.to_crs(crs) for name, table in tables.items()}
-        for tables in (outlines, holdings.rivals)
+        {name: into(table, crs) for name, table in tables.items()} for tables in (outlines, holdings.rivals)
     )
     return replace(
         holdings, scenes=scenes, predictions=predictions, outlines=outlines, rivals=rivals, dem=dem,

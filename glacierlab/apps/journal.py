@@ -4,6 +4,7 @@ import json
 import os
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count
@@ -93,7 +94,8 @@ class Journal:
             os.fsync(self._file)
         except OSError as error:
             if self._file is not None:
-                os.ftruncate(self._file, self._size)  # no half a line
+                with suppress(OSError):
+                    os.ftruncate(self._file, self._size)  # no half a line
             if not self._told:
                 warn(f"Edits are not kept in {self.folder} ({error.strerror or error}): save often, or give "
                      "journal=, a folder that can be written.")  # fmt: skip
@@ -108,7 +110,7 @@ class Journal:
             "journal": FORMAT,
             "file": self.name,
             "analyst": self.analyst,
-            "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+            "begun": datetime.now(UTC).isoformat(timespec="microseconds"),
             "process": [process.pid, process.create_time()],
         }
 
@@ -129,7 +131,7 @@ class Journal:
         """All is saved: nothing needs to be recovered."""
         self.close()
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            removed(self.path)
         self.path, self._pending = None, []
 
     def close(self):
@@ -158,23 +160,38 @@ class Journal:
 
 def living(header, path):
     """Whether the session that writes a journal still runs."""
-    pid, started = header.get("process", (None, None))
-    if pid == os.getpid():
-        return str(path.absolute()) in OPEN
     try:
+        pid, started = header["process"]
+        if pid == os.getpid():
+            return str(path.absolute()) in OPEN
         return abs(psutil.Process(pid).create_time() - started) < 1
-    except (psutil.Error, TypeError, ValueError):
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 
 
+def removed(path):
+    """Take a journal away whose acts are kept elsewhere; one that has to stay does no harm."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 def read_journal(path):
-    """(header, entries) of a journal; a last line that is cut, or all from a broken one on, left out."""
-    *lines, _ = path.read_bytes().split(b"\n")  # what follows the last end of line is cut, or nothing
+    """(header, entries) of a journal; a last line that is cut, or all from a broken one on, left out.
+
+    Nothing of what is gone meanwhile, or belongs to another user of the machine who lets nobody read it.
+    """
+    try:
+        *lines, _ = path.read_bytes().split(b"\n")  # what follows the last end of line is cut, or nothing
+    except OSError:
+        return {}, []
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
-        except ValueError:
+            said = json.loads(line)
+            if number > 1:
+                require_entry(said)
+            found.append(said)
+        except (ValueError, RecursionError):
             warn(f"Line {number} of {path.name} cannot be read: it and all after it are left out.")
             break
     if not found or not isinstance(found[0], dict) or found[0].get("journal") != FORMAT:
@@ -202,6 +219,15 @@ def changed(before, after):
     if before is None or before.geometry != after.geometry:
         new["wkb"] = shapely.to_wkb(after.geometry, hex=True)
     return new
+
+
+def require_entry(said):
+    """ValueError unless a line says what `entry_of` says."""
+    parts = {"when": str, "who": str, "what": str, "rows": dict, "was": dict}
+    if not isinstance(said, dict) or not all(
+        isinstance(said.get(name), kind) for name, kind in parts.items()
+    ):
+        raise ValueError("no act")
 
 
 def act_of(entry, rows, crs):

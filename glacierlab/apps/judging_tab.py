@@ -2,12 +2,17 @@
 
 import panel as pn
 
-from .judging import ERRORS
 from .layers_tab import ERRORS as LAYER
 from .layers_tab import NOTHING
-from .pieces import facts, html, paragraph, swatches
+from .pieces import facts, html, paragraph
+from .uploads import ACCEPTED
 
 NONE = "none"
+LACKING = (
+    "No reference yet: choose one above, hand in outlines, or start with --reference FILE (in Python "
+    "reference=). What a model or a method mapped is no truth, so none of it is taken unasked."
+)
+NO_SCENE = "Scores count the pixels of a scene, and this date has none."
 NAMES = {
     "precision": "Precision", "recall": "Recall", "f1": "F1", "iou": "IoU", "kappa": "Kappa",
     "asd_m": "Mean border distance", "hd95_m": "95 % border distance", "boundary_f": "Border F1, one pixel",
@@ -26,19 +31,21 @@ class JudgingTab:
         self.reference.param.watch(doing(self._choose), "value")
         self.complete = pn.widgets.Checkbox(name="It labels all ice of the scene")
         self.complete.param.watch(doing(self._tell_complete), "value")
-        self.upload = pn.widgets.FileInput(accept=".gpkg,.geojson,.json", sizing_mode="stretch_width")
+        self.upload = pn.widgets.FileInput(accept=ACCEPTED, sizing_mode="stretch_width")
         self.upload.param.watch(doing(self._uploaded), "value")
-        self.told, self.note = html(""), html("")
+        self.told, self.note, self._of = html(""), html(""), None
         self.panel = pn.Column(
             self.reference, self.complete,
-            html(paragraph("Hand in outlines (GeoPackage, GeoJSON):")), self.upload,
-            self.told, html(swatches(ERRORS)), self.note,
+            html(paragraph("Hand in outlines (GeoPackage, GeoJSON, zipped shapefile):")), self.upload,
+            self.told, self.note,
             sizing_mode="stretch_width",
         )  # fmt: skip
 
     def refresh(self):
         """Offer the references of the date, and score."""
-        names = list(self.desk.references)
+        names, now = list(self.desk.references), (self.desk.label, self.desk.reference)
+        if self._of != now:
+            self._of, self.told.object = now, ""
         with pn.io.hold():
             self.reference.param.update(options=[NONE, *names], value=self.desk.reference or NONE)
             self.complete.disabled = self.desk.reference is None
@@ -60,14 +67,16 @@ class JudgingTab:
         """The scores as they are now."""
         judgment = self.studio.judgment
         if judgment is None:
-            self.told.object, self.note.object = "", paragraph("Choose a reference, or hand one in.")
+            self.told.object, self.note.object = (
+                "",
+                paragraph(NO_SCENE if self.desk.scene is None else LACKING),
+            )
             return
-        self.told.loading = True
-        self.studio.later("scores", lambda: (judgment.judge, judgment.scores, judgment.areas), self._tell)
+        work = lambda: (judgment.judge, judgment.scores, judgment.areas)
+        self.studio.later("scores", work, self._tell, busy=self.told)
 
     def _tell(self, found):
         judge, scores, areas = found
-        self.told.loading = False
         blocks = []
         for name, row in scores.iterrows():
             told = {NAMES[column]: number(row[column], column) for column in scores}
@@ -94,7 +103,10 @@ class JudgingTab:
     def _changed(self):
         self.studio.judge_anew()
         self.refresh()
-        self.opened()
+        if self.desk.can_judge:
+            self.opened()
+        else:
+            self.closed()
 
     def _uploaded(self):
         data, name = self.upload.value, self.upload.filename or "upload"

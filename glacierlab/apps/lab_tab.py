@@ -6,7 +6,8 @@ from bokeh.plotting import figure
 
 from .lab import MAPPED
 from .layers_tab import LAB, NOTHING
-from .pieces import button, facts, html, paragraph, swatches
+from .pieces import button, counted, facts, html, paragraph
+from .plots import Plot
 
 LINES = {"precision": "#d55e00", "recall": "#0072b2", "f1": "#000000"}  # Okabe and Ito's; dashes differ too
 DASHES = {"precision": "dashed", "recall": "dotdash", "f1": "solid"}
@@ -32,22 +33,25 @@ class LabTab:
         self.usual = button("Published or Otsu", doing(self.take_usual))
         self.review = button("Review these outlines", doing(self.do_review), button_type="primary")
         self.told, self.note, self.exact = html(""), html(""), html("")
-        self.chart = pn.pane.Bokeh(None, sizing_mode="stretch_width", height=230, margin=(2, 10))
-        self._marker, self._drawn = None, None
+        self.chart = Plot(None, sizing_mode="stretch_width", height=230, margin=(2, 10))
+        self._marker, self._drawn, self._lab = None, None, None
         self.panel = pn.Column(
             self.layer, self.threshold, self.told, self.exact,
             pn.Row(self.usual, self.best, sizing_mode="stretch_width"),
-            self.chart, self.note, self.review, html(swatches({"above the threshold": MAPPED})),
+            self.chart, self.note, self.review,
             sizing_mode="stretch_width",
         )  # fmt: skip
 
     def refresh(self):
         """Show the lab of the date, and its map."""
         lab = self.desk.lab
-        self.panel.disabled = lab is None
+        for each in (self.layer, self.threshold, self.best, self.usual, self.review):
+            each.disabled = lab is None
+        if lab is not self._lab:
+            self._lab, self.exact.object = lab, ""
         if lab is None:
             self.note.object = paragraph("No scene of this date has bands to threshold.")
-            self.chart.object = None
+            self.chart.object, self._drawn, self.told.object = None, None, ""
             return
         self.layer.param.update(options=lab.names, value=lab.layer)
         self._prepare()
@@ -88,11 +92,10 @@ class LabTab:
     def _prepare(self):
         """Look at the whole layer once, in a thread; then the slider can move."""
         lab = self.desk.lab
-        self.told.loading = True
-        self.studio.later("lab", lambda: (lab, lab.steps, lab.curve, lab.recall, lab.areas), self._prepared)
+        work = lambda: (lab, lab.steps, lab.curve, lab.recall, lab.areas)
+        self.studio.later("lab", work, self._prepared, busy=self.told)
 
     def _prepared(self, found):
-        self.told.loading = False
         lab = found[0]
         if lab is not self.desk.lab:
             return
@@ -112,8 +115,11 @@ class LabTab:
 
     def _release(self):
         """The exact outlines of what the map shows, once the slider rests."""
-        lab, bounds = self.desk.lab, self.studio.in_scene(self.studio.bounds)
-        if lab is None or lab.is_large(bounds):
+        lab = self.desk.lab
+        if lab is None:
+            return
+        bounds = self.studio.in_scene(self.studio.bounds)
+        if lab.is_large(bounds):
             self.exact.object = paragraph("Zoom in for exact outlines: too much is in view.")
             return
         self.studio.later("lab outlines", lambda: lab.outlines(bounds), self._show_exact)
@@ -122,9 +128,8 @@ class LabTab:
         self.studio.map.outline(
             "lab", found.to_crs(self.desk.holdings.crs), color=MAPPED, width=2, hover=("area_km2",)
         )
-        self.exact.object = facts(
-            {"Cleaned, in view": f"{len(found)} outlines, {found.area_km2.sum():.2f} km²"}
-        )
+        told = f"{counted(len(found), 'outline')}, {found.area_km2.sum():.2f} km²"
+        self.exact.object = facts({"Cleaned, in view": told})
 
     def take_best(self):
         """Move to the best F1, or tell why there is none."""
@@ -142,18 +147,13 @@ class LabTab:
     def do_review(self):
         """Map the whole scene at this threshold, and review that."""
         self.studio.require_saved()
-        self.review.loading, lab = True, self.desk.lab
-        self.studio.later("review of the lab", lab.outlines, self._take)
-
-    def _take(self, found):
-        self.review.loading = False
-        self.studio.take(found)
+        self.studio.later("review of the lab", self.desk.lab.outlines, self.studio.take, busy=self.review)
 
     # ---- the chart ----
 
     def _draw_chart(self):
         lab = self.desk.lab
-        state = lab.layer, lab.reference and (lab.reference.name, lab.reference.complete)
+        state = lab, lab.layer, lab.reference and (lab.reference.name, lab.reference.complete)
         if state == self._drawn:
             return
         self._drawn = state
@@ -195,10 +195,10 @@ def note_of(lab):
         best, f1 = lab.curve.best, lab.curve.table.f1.max()
         end = " It lies at the end of the slider." if best in (lab.steps[0], lab.steps[-1]) else ""
         near = f"within {lab.curve.tolerance:g} of it from {low:g} to {high:g}"
-        return f"Best F1 {f1:.3f} at {best:g}; {near}.{end}"
+        return f"Best F1 {f1:.3f} at {best:g}; {near}.{end} Held against {lab.reference.name}."
     if lab.reference is not None:
         return (
-            f"Recall alone: ice outside of {lab.reference.name} may be unlabeled. If it labels all ice here, "
-            "say so under Scores."
+            f"Held against {lab.reference.name}: recall alone, for ice outside of it may be unlabeled. If it "
+            "labels all ice here, say so under Scores."
         )
-    return "A reference, under Scores, gives precision, recall and F1."
+    return "A reference gives precision, recall and F1: choose or hand in one under Scores."

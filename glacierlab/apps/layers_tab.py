@@ -6,22 +6,21 @@ import panel as pn
 
 from ..tables import CLASSES
 from ..viz.figures import OUTLINES, REFERENCE
-from .pieces import html, scale_bar, swatches
+from .judging import ERRORS as ERROR_COLORS
+from .lab import MAPPED
+from .pictures import CLASS_MAP
+from .pieces import CURRENT, LINE, entries, html, legend, scale_bar
 
 NOTHING = "nothing"
 LAB, ERRORS = "threshold lab", "hits and errors"  # layers that other tabs make
 FIRST = "false color"  # ice is turquoise; else the first that there is
 OTHERS = "#8a8a8a"
-HOVER = (
-    "glac_name",
-    "class",
-    "area_km2",
-    "area_unc_km2",
-    "debris_frac",
-    "mean_prob",
-    "src_date",
-    "review_status",
-)
+HOVER = {
+    "called": "outline", "class": "class", "area_km2": "area [km²]", "area_unc_km2": "± area [km²]",
+    "debris_frac": "under debris", "mean_prob": "mean probability", "src_date": "date",
+    "review_status": "status",
+}  # fmt: skip
+ERROR_NAMES = ("hit: both", "miss: reference alone", "false: outlines alone")
 PLAY_MS = 1500
 
 
@@ -32,21 +31,23 @@ class LayersTab:
 
     def __init__(self, studio):
         self.studio, self.desk, self.map = studio, studio.desk, studio.map
-        self.base = pn.widgets.Select(name="Image")
+        wide = dict(sizing_mode="stretch_width")
+        self.base = pn.widgets.Select(name="Image", **wide)
         self.stretch = pn.widgets.IntRangeSlider(
-            name="Stretch [percentiles]", start=0, end=100, value=(2, 98)
+            name="Stretch [percentiles]", start=0, end=100, value=(2, 98), **wide
         )
-        self.over = pn.widgets.Select(name="Layer above", options=[NOTHING])
-        self.opacity = pn.widgets.FloatSlider(name="Opacity", start=0, end=1, step=0.05, value=0.8)
-        self.beside = pn.widgets.Select(name="Swipe to", groups={"Nothing": [NOTHING]}, value=NOTHING)
+        self.over = pn.widgets.Select(name="Layer above", options=[NOTHING], **wide)
+        self.opacity = pn.widgets.FloatSlider(name="Opacity", start=0, end=1, step=0.05, value=0.8, **wide)
+        self.beside = pn.widgets.Select(name="Swipe to", groups={"Nothing": [NOTHING]}, value=NOTHING, **wide)
         self.classes = pn.widgets.CheckBoxGroup(name="Outlines", inline=True)
-        self.rivals = pn.widgets.MultiChoice(
-            name="Other outlines", placeholder="none", sizing_mode="stretch_width"
+        # a MultiChoice would take names for HTML
+        self.rivals = pn.widgets.MultiSelect(name="Other outlines (Ctrl for several)", size=3, **wide)
+        self.legend, self.palette, self._rival_colors = html(""), html(""), {}
+        self.date = pn.widgets.DiscreteSlider(
+            name="Date", options=self.desk.labels, value=self.desk.label, width=220
         )
-        self.legend, self.palette = html(""), html("")
-        self.date = pn.widgets.DiscreteSlider(name="Date", options=self.desk.labels, value=self.desk.label)
-        self.play = pn.widgets.Toggle(name="▶ Play", width=80, align="end")
-        self._player = None
+        self.play = pn.widgets.Toggle(name="▶ Play", width=70, align="end")
+        self._player, self._colors, self.seen = None, {}, None
         for widget, names, draw in [
             (self.base, "value", self.draw_images),
             (self.stretch, "value_throttled", self.draw_images),
@@ -63,7 +64,7 @@ class LayersTab:
         self.panel = pn.Column(
             self.base, self.stretch, self.palette, self.over, self.opacity, self.beside,
             self.map.swipe,
-            html("<b>Outlines</b>"), self.classes, self.legend, self.rivals,
+            html("<b>Outlines</b>"), self.classes, self.rivals,
             sizing_mode="stretch_width",
         )  # fmt: skip
 
@@ -78,7 +79,9 @@ class LayersTab:
         self.beside.groups = {name: options for name, options in groups.items() if options}
         if self.beside.value not in [NOTHING, *others, *names]:
             self.beside.value = NOTHING
-        choose(self.rivals, self.desk.rivals, [n for n in self.rivals.value if n in self.desk.rivals])
+        names = self.desk.rivals
+        self.rivals.param.update(options=names, value=[name for name in self.rivals.value if name in names])
+        self.rivals.visible = bool(names)
         self.date.value = self.desk.label
         self.draw_images()
         self.draw_beside()
@@ -125,6 +128,7 @@ class LayersTab:
         else:
             told = dict(opacity=self.opacity.value, stretch=self.stretch.value)
             self.map.show("over", self.desk.pictures, name, **told)
+        self.tell_colors()
 
     def draw_beside(self):
         """Draw what is right of the swipe: another date in the same colors, or another layer of this one."""
@@ -138,22 +142,24 @@ class LayersTab:
         else:
             self.map.hide("swipe")
         self.map.swipe.visible = name != NOTHING
+        self.tell_colors()
 
     # ---- outlines ----
 
     def draw_outlines(self):
         """Draw the reviewed outlines of the chosen classes, and the current one above them."""
-        outlines = self.desk.review.outlines
+        outlines = self.desk.outlines
         named = outlines["class"] if "class" in outlines else outlines.assign(klass="glacier").klass
         names = list(dict.fromkeys(named))
         if self.classes.options != names:
             hidden = set(self.classes.options) - set(self.classes.value)
             self.classes.param.update(options=names, value=[name for name in names if name not in hidden])
         colors = {name: CLASSES[name].color if name in CLASSES else OTHERS for name in names}
-        self.legend.object = swatches(colors)
+        self._colors = {name: colors[name] for name in names if name in self.classes.value}
         chosen = outlines.assign(outline_color=named.map(colors))[named.isin(self.classes.value)]
         chosen = chosen.set_index("review_id", drop=False)
-        hover = [name for name in ("review_id", *HOVER) if name in chosen]
+        self.seen = chosen
+        hover = {told: name for name, told in HOVER.items() if name in chosen}
         self.map.outline("outlines", chosen, color="outline_color", width=2, hover=hover)
         self.mark_current()
 
@@ -161,15 +167,30 @@ class LayersTab:
         """Mark the outline that is decided on."""
         current = self.desk.review.current
         self.map.select("outlines", [] if current is None else [current])
+        self.tell_colors()
 
     def draw_rivals(self):
         """Draw the chosen other outlines, the reference pink."""
-        for name in {*self.desk.rivals, *getattr(self, "_drawn", ())} - {*self.rivals.value}:
+        for name in self._rival_colors.keys() - {*self.rivals.value}:
             self.map.remove(f"other {name}")
-        self._drawn = list(self.rivals.value)
         colors = itertools.cycle([REFERENCE, *OUTLINES[1:]])
-        for name, color in zip(self._drawn, colors, strict=False):
+        self._rival_colors = dict(zip(self.rivals.value, colors, strict=False))
+        for name, color in self._rival_colors.items():
             self.map.outline(f"other {name}", self.desk.rival(name), color=color, width=2)
+        self.tell_colors()
+
+    # ---- what colors mean ----
+
+    def tell_colors(self):
+        """The legend below the map: lines, then areas, then what is empty."""
+        there = self.desk.review.current is not None
+        lines = self._colors | (CURRENT if there else {}) | self._rival_colors
+        errors = dict(zip(ERROR_NAMES, ERROR_COLORS.values(), strict=True))
+        areas = {LAB: {"above the threshold": MAPPED}, ERRORS: errors}.get(self.over.value, {})
+        if CLASS_MAP in (self.base.value, self.over.value, self.beside.value) and self.desk.pictures:
+            areas = self.desk.pictures.classes | areas
+        empty = {"no data": "transparent"} if self.desk.pictures is not None else {}
+        self.legend.object = legend(entries(lines, LINE) + entries(areas | empty))
 
     # ---- dates ----
 
@@ -188,9 +209,5 @@ class LayersTab:
 
 def choose(widget, options, default):
     """Give a widget other options; its value stays where it can, else the default, else the first."""
-    kept = widget.value if isinstance(default, list) or widget.value in options else default
-    if isinstance(default, list):
-        kept = default
-    elif kept is None and options:
-        kept = options[0]
-    widget.param.update(options=options, value=kept)
+    kept = widget.value if widget.value in options else default
+    widget.param.update(options=options, value=next(iter(options), None) if kept is None else kept)

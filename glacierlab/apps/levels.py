@@ -29,13 +29,9 @@ class Shelf:
     """
 
     def __init__(self, most_bytes):
-        self.most_bytes = most_bytes
+        self.most_bytes, self.nbytes = most_bytes, 0
         self._held = OrderedDict()  # key → (what, its bytes)
-        self._lock = threading.Lock()
-
-    @property
-    def nbytes(self):
-        return sum(size for _, size in self._held.values())
+        self._lock = threading.RLock()  # what is let go may drop more, at any time Python cleans up
 
     def get(self, key):
         """What lies there, or None."""
@@ -47,16 +43,21 @@ class Shelf:
 
     def put(self, key, what, nbytes):
         with self._lock:
+            self._take(key)
             self._held[key] = what, nbytes
-            self._held.move_to_end(key)
+            self.nbytes += nbytes
             while self.nbytes > self.most_bytes and len(self._held) > 1:
-                self._held.popitem(last=False)
+                self._take(next(iter(self._held)))
 
     def drop(self, owner):
         """Let go of everything of an owner."""
         with self._lock:
             for key in [key for key in self._held if key[0] == owner]:
-                del self._held[key]
+                self._take(key)
+
+    def _take(self, key):
+        gone = self._held.pop(key, (None, 0))  # let go at the end, when the count is right
+        self.nbytes -= gone[1]
 
 
 BLOCKS = Shelf(2**28)  # bytes, of full-size blocks that were seen last
@@ -200,7 +201,7 @@ def commonest(a, b, c, d):
     return np.where((a == b) | (a == c) | (a == d), a, found)
 
 
-def sampled(sheets, bounds, shape, crs=None):
+def sampled(sheets, bounds, shape, crs=None, *, draft=False):
     """What sheets of one grid show in a window: arrays (height, width), north up.
 
     Parameters
@@ -210,26 +211,47 @@ def sampled(sheets, bounds, shape, crs=None):
     shape : (height, width)
     crs : pyproj.CRS, optional
         That `bounds` are in, where it is not the raster's: each pixel looks up its place there, once.
+    draft : bool
+        What is in memory, half as fine, where the window would have to be read at full size; else nothing.
 
     Returns
     -------
     list of numpy.ndarray
-        float32, NaN outside; codes uint8, 255 outside.
+        float32, NaN outside; codes uint8, 255 outside. None of a draft that would be no quicker.
     """
     rows, columns, inside, step = places(sheets[0], bounds, shape, crs)
     level = int(np.clip(np.rint(np.log2(step)), 0, len(sheets[0].levels))) if step > 0 else 0
     blank = [np.full(shape, NOT_OBSERVED if s.codes else np.nan, np.uint8 if s.codes else np.float32)
              for s in sheets]  # fmt: skip
     if not inside.any():
-        return blank
+        return None if draft else blank
     size = sheets[0].values.sizes
-    rows, columns = rows.clip(0, size["y"] - 1) >> level, columns.clip(0, size["x"] - 1) >> level
-    top, left = rows.min(), columns.min()
-    window = slice(top, rows.max() + 1), slice(left, columns.max() + 1)
+    rows, columns = rows.clip(0, size["y"] - 1), columns.clip(0, size["x"] - 1)
+    if draft:
+        if level or not sheets[0].levels or not unread(sheets, extent(rows, columns)):
+            return None
+        level = 1
+    rows, columns = rows >> level, columns >> level
+    window = extent(rows, columns)
     parts = [s.levels[level - 1][window] for s in sheets] if level else windows_of(sheets, window)
-    rows, columns = rows - top, columns - left
+    rows, columns = rows - window[0].start, columns - window[1].start
     return [np.where(inside, part[rows, columns], empty).astype(empty.dtype, copy=False)
             for part, empty in zip(parts, blank, strict=True)]  # fmt: skip
+
+
+def extent(rows, columns):
+    """The window (rows, columns) of slices around places."""
+    return slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+
+
+def unread(sheets, window):
+    """Whether a window of sheets has blocks that are not in memory."""
+    return any(
+        BLOCKS.get((sheet._number, at)) is None
+        for sheet in sheets
+        if isinstance(sheet.values.data, da.Array)
+        for at in blocks_in(sheet.values.chunks, window)
+    )
 
 
 def windows_of(sheets, window):

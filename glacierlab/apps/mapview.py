@@ -19,12 +19,14 @@ from ..tables import lookup
 from .canvas import NO_PICTURE, new_figure, picture_slots
 from .drawing import Drawing
 from .editor import Editor
+from .pictures import Pictures
+from .plots import Plot
 
 SLOTS = ("ground", "base", "over", "swipe")  # from below; the ground is a basemap
 MARGIN = 0.1  # of the view's size, beyond each side, that is drawn too
 GUESSED = 800  # pixels, until a browser says
 SLOW_MS = 400  # after which the map says that it draws
-CHOSEN = "#ffffff"
+CHOSEN, CASING = "#ffffff", "#111111"  # dashes and the line below them, which show on light and dark
 POOL = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="map")  # of all sessions
 LOG = logging.getLogger(__name__)
 
@@ -99,11 +101,13 @@ class MapView:
             self._size[attr] = new
             self._ask()
 
-    def panel(self):
-        """The map and the line below it, as wide as the page."""
-        self._pane = pn.pane.Bokeh(self.figure, sizing_mode="stretch_width")
-        below = pn.Row(pn.pane.Bokeh(self.place), pn.layout.HSpacer(), pn.pane.Bokeh(self.message))
-        return pn.Column(self._pane, below, sizing_mode="stretch_width")
+    def panel(self, fill=False):
+        """The map and the line below it, as wide as the page, and as high as it if `fill`."""
+        mode = "stretch_both" if fill else "stretch_width"
+        self.figure.sizing_mode = mode
+        self._pane = Plot(self.figure, sizing_mode=mode)
+        below = pn.Row(Plot(self.place), pn.layout.HSpacer(), Plot(self.message))
+        return pn.Column(self._pane, below, sizing_mode=mode)
 
     # ---- what is shown ----
 
@@ -164,18 +168,18 @@ class MapView:
         drawing = Drawing(outlines, color=color, fill=fill, hover=labels.values())
         columns = {"xs": [], "ys": [], "color": [], "fill": []} | {f"told{k}": [] for k in range(len(labels))}
         look = dict(line_color="color", fill_color="fill", line_width=width, fill_alpha=alpha)
-        mark = dict(line_color=CHOSEN, line_width=width + 2, line_dash=[8, 3], fill_color=None)
-        drawn, marked = (
-            self.figure.multi_polygons("xs", "ys", source=ColumnDataSource(columns), **each)
-            for each in (look, mark)
-        )
+        mark = dict(line_color=CHOSEN, line_width=width + 1, line_dash=[8, 4], fill_color=None)
+        below = dict(line_color=CASING, line_width=width + 4, fill_color=None)
+        draw = partial(self.figure.multi_polygons, "xs", "ys")
+        drawn, marking = draw(source=ColumnDataSource(columns), **look), ColumnDataSource(columns)
+        casing, marked = (draw(source=marking, **each) for each in (below, mark))
         tools = []
         if labels:
             plain = lambda label: label.replace("@", "＠").replace("$", "＄")  # which would name columns
             tips = [(plain(label), f"@told{k}") for k, label in enumerate(labels)]
             tools = [HoverTool(renderers=[drawn], tooltips=tips, point_policy="follow_mouse", visible=False)]
             self.figure.add_tools(*tools)
-        self._drawings[name] = drawing, drawn, marked, tools
+        self._drawings[name] = drawing, drawn, marked, tools, casing
         self._ask()
 
     def recolor(self, name, colors, fills=None):
@@ -200,9 +204,11 @@ class MapView:
         """Draw the outlines of that name no more."""
         if name not in self._drawings:
             return
-        _, *renderers, tools = self._drawings.pop(name)
+        _, drawn, marked, tools, casing = self._drawings.pop(name)
         self._done.pop(("outlines", name), None)
-        self.figure.renderers = [each for each in self.figure.renderers if each not in renderers]
+        self.figure.renderers = [
+            each for each in self.figure.renderers if each not in (drawn, marked, casing)
+        ]
         self.figure.tools = [tool for tool in self.figure.tools if tool not in tools]
 
     def select(self, name, ids):
@@ -243,7 +249,7 @@ class MapView:
         document = self.figure.document
         if document is None or document.session_context is None:
             if pn.state.curdoc is None or pn.state.curdoc.session_context is None:
-                for draw in self._steps():
+                for draw in self._steps(self._draw_outlines):
                     self._put(draw())
                 if self._pane is not None:
                     pn.io.push_notebook(self._pane)  # where a notebook shows it
@@ -270,7 +276,7 @@ class MapView:
                     break
                 self._wanted = False
             try:
-                for draw in self._steps():
+                for draw in self._steps(self._draw_outlines, self._draw_drafts):
                     document.add_next_tick_callback(partial(self._put, draw()))
                 told = ""
             except GlacierlabError as error:
@@ -285,23 +291,26 @@ class MapView:
     def _tell(self, document, text):
         document.add_next_tick_callback(partial(self.message.update, text=html.escape(text)))
 
-    def _steps(self):
+    def _steps(self, *quick):
         """What draws a view, the quick first: nothing waits for tiles."""
-        return (
-            self._draw_outlines,
-            partial(self._draw_pictures, SLOTS[1:]),
-            partial(self._draw_pictures, SLOTS[:1]),
-        )
+        return *quick, partial(self._draw_pictures, SLOTS[1:]), partial(self._draw_pictures, SLOTS[:1])
 
-    def _draw_pictures(self, slots=SLOTS):
+    def _draw_drafts(self):
+        """Pictures half as fine, where the full size has to be read first."""
+        view, made = self._draw_pictures(SLOTS, draft=True)
+        return view, {slot: ((*key, "draft"), columns) for slot, (key, columns) in made.items()}
+
+    def _draw_pictures(self, slots=SLOTS, **how):
         """(view, what has to be drawn anew for it): columns by slot."""
         bounds, shape = view = self.view
         window, size = enlarged(bounds, shape)
         made = {}
         for slot, shown in [each for each in list(self._slots.items()) if each[0] in slots]:
             key = replace(shown, opacity=1.0), window, size
-            if self._done.get(slot) != key:
-                picture = shown.pictures.render(shown.name, window, size, shown.stretch, crs=self.crs)
+            if self._done.get(slot) == key or (how and not isinstance(shown.pictures, Pictures)):
+                continue
+            picture = shown.pictures.render(shown.name, window, size, shown.stretch, crs=self.crs, **how)
+            if picture is not None:
                 made[slot] = key, image_columns(picture, window)
         return view, made
 
@@ -370,7 +379,7 @@ class MapView:
         """While something is edited or drawn, nothing else can be hit; corners are dragged without a tool."""
         self.figure.toolbar.active_drag = None if self._editor.editing else self._pan
         busy = self._editor.editing or self._editor.drawing
-        for _, drawn, _, tools in self._drawings.values():
+        for _, drawn, _, tools, _ in self._drawings.values():
             for tool in tools:
                 tool.renderers = [] if busy else [drawn]
 

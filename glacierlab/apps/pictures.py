@@ -132,7 +132,7 @@ class Pictures:
 
     # ---- what it looks like ----
 
-    def render(self, name, bounds, shape, stretch=(2, 98), crs=None):
+    def render(self, name, bounds, shape, stretch=(2, 98), crs=None, *, draft=False):
         """A picture of a window.
 
         Parameters
@@ -146,11 +146,14 @@ class Pictures:
             of a fixed range, such as a probability, do not use them.
         crs : pyproj.CRS, optional
             That `bounds` and the picture are in, where it is not the scene's: each pixel looks its place up.
+        draft : bool
+            Half as fine, from what is in memory, where the picture would have to be read from a file.
 
         Returns
         -------
         numpy.ndarray
-            (height, width, 4) uint8, north up, clear where there is no data.
+            (height, width, 4) uint8, north up, clear where there is no data. None of a draft that would be
+            no quicker.
 
         Raises
         ------
@@ -158,7 +161,9 @@ class Pictures:
             There is no such layer, or the scene cannot yield it.
         """
         sheets = self._sheets(name)
-        found = sampled(sheets, bounds, tuple(shape), crs)
+        found = sampled(sheets, bounds, tuple(shape), crs, draft=draft)
+        if found is None:
+            return None
         if sheets[0].codes:
             return self._class_colors()[found[0]]
         if len(sheets) > 1:

@@ -27,6 +27,11 @@ SMALL = """
 KINDS = {"info": ("", "#3d9be9"), "done": ("✓ ", "#0072b2"), "error": ("⚠ ", "#d55e00")}  # mark and color
 
 
+def counted(number, noun):
+    """A number of things in words: "1 outline", "2 outlines"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def html(markup, **options):
     """A pane of markup that is ours."""
     return pn.pane.HTML(markup, **({"margin": (2, 10), "sizing_mode": "stretch_width"} | options))
@@ -47,18 +52,29 @@ def facts(rows):
     return f'<table style="font-size:13px;border-spacing:0">{cells}</table>'
 
 
-def swatches(colors):
+AREA, LINE = "height:10px;border:1px solid #555;background:{}", "height:3px;background:{}"  # of swatches
+CURRENT = {
+    "current outline": "repeating-linear-gradient(90deg,#fff 0 5px,#111 5px 8px);outline:1px solid #111"
+}
+
+
+def swatches(colors, look=AREA):
     """{name: color} as the markup of a legend; each color beside its name."""
-    return (
-        '<div style="display:flex;flex-wrap:wrap;gap:4px 14px;font-size:13px">'
-        + "".join(
-            f'<span><span style="display:inline-block;width:14px;height:10px;margin-right:5px;'
-            f'background:{escape(color)};border:1px solid #555"></span>'
-            f"{escape(str(name).replace('_', ' '))}</span>"
-            for name, color in colors.items()
-        )
-        + "</div>"
+    return legend(entries(colors, look))
+
+
+def entries(colors, look=AREA):
+    """{name: color} as the markup of entries of a legend: areas, or lines."""
+    return "".join(
+        '<span style="white-space:nowrap"><span style="display:inline-block;vertical-align:middle;width:16px;'
+        f'margin-right:5px;{look.format(escape(color))}"></span>{escape(str(name).replace("_", " "))}</span>'
+        for name, color in colors.items()
     )
+
+
+def legend(markup):
+    """Entries as a legend that is as wide as there is room."""
+    return f'<div style="display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px">{markup}</div>'
 
 
 def scale_bar(legend):
@@ -72,12 +88,15 @@ def scale_bar(legend):
     )
 
 
-def table(frame, titles, formats, **options):
-    """A table to look at; rows can be selected, cells not changed, and texts are texts, however long."""
+def table(frame, titles, formats, wrapped=(), **options):
+    """A table to look at; rows can be selected, cells not changed, and texts are texts, however long.
+
+    Texts of the columns `wrapped` take as many lines as they need.
+    """
     formatters = {
         name: NumberFormatter(format=formats[name]) if name in formats else StringFormatter()
         for name in frame
-    }
+    } | dict.fromkeys(wrapped, "textarea")
     return pn.widgets.Tabulator(
         shown(frame),
         **(
@@ -112,7 +131,8 @@ def plain(value):
 def update(widget, frame):
     """Show other rows in a table: cells that changed where the rows are the same, else all."""
     frame, old = shown(frame), widget.value
-    if not frame.columns.equals(old.columns) or len(frame) != len(old) or not len(frame):
+    unseen = not widget._models  # a change of cells would not be in the table that is drawn later
+    if unseen or not frame.columns.equals(old.columns) or len(frame) != len(old) or not len(frame):
         widget.value = frame
         return
     same = (frame == old) | (frame.isna() & old.isna())

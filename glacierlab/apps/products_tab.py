@@ -2,15 +2,18 @@
 
 import panel as pn
 
-from .pieces import html, paragraph, table, update
+from .pieces import counted, html, paragraph, table, update
 
 LAKES = {
-    "review_id": "lake", "area_km2": "km²", "ice_m": "to ice m", "nearest": "nearest ice",
+    "called": "lake", "area_km2": "km²", "ice_m": "to ice m", "nearest": "nearest ice",
     "zmed_m": "m a.s.l.",
 }  # fmt: skip
 LAKE_FORMATS = {"area_km2": "0.000", "ice_m": "0", "zmed_m": "0"}
-DEBRIS = {"review_id": "glacier", "area_km2": "km²", "debris_km2": "debris [km²]", "debris_frac": "share"}
+DEBRIS = {"called": "glacier", "area_km2": "km²", "debris_km2": "debris km²", "debris_frac": "share"}
 DEBRIS_FORMATS = {"area_km2": "0.000", "debris_km2": "0.000", "debris_frac": "0 %"}
+
+
+WIDTHS = dict.fromkeys(LAKE_FORMATS | DEBRIS_FORMATS, 78)  # pixels
 
 
 class ProductTab:
@@ -20,8 +23,8 @@ class ProductTab:
     ----------
     studio : Studio
     title : str
-    make : function
-        The outlines with their numbers, as they are now, or None where nothing tells.
+    make : function of outlines
+        They with their numbers, or None where nothing tells.
     titles, formats : dict
         Shown columns, and how numbers are written.
     told : function of outlines
@@ -39,26 +42,24 @@ class ProductTab:
 
     def refresh(self):
         """Measure anew."""
-        self.outlines = self._make()
-        if self.outlines is None or not len(self.outlines):
+        outlines = self.studio.desk.outlines
+        self.studio.later(self.title, lambda: self._make(outlines), self._show, busy=self.told)
+
+    def _show(self, found):
+        self.outlines = found
+        if found is None or not len(found):
             self.told.object = paragraph(self._none)
             self._place.clear()
             self.rows = None
             return
-        self.told.object = paragraph(self._told(self.outlines))
-        frame = self.outlines[list(self._titles)]
+        self.told.object = paragraph(self._told(found))
+        frame = found[list(self._titles)]
         if self.rows is None:
-            self.rows = table(frame, self._titles, self._formats, height=320)
+            self.rows = table(frame, self._titles, self._formats, height=320, widths=WIDTHS)
             self.rows.param.watch(self.studio.doing(self._pick), "selection")
             self._place.append(self.rows)
         else:
             update(self.rows, frame)
-
-    def opened(self):
-        """Nothing more than the table."""
-
-    def closed(self):
-        """Nothing to take away."""
 
     def _pick(self):
         if self.rows.selection:
@@ -67,11 +68,10 @@ class ProductTab:
 
 def lakes_tab(studio):
     """Lakes with their distance to ice."""
-    none = (
-        "No outline is of the class glacial_lake: a model's map tells lakes, or set the class of an outline."
-    )
+    none = "No outline is a glacial lake: a model's map tells lakes, or set the class of an outline."
     told = lambda found: (
-        f"{len(found)} lakes, {found.area_km2.sum():.3f} km², {int(found.in_contact.sum())} touch ice"
+        f"{counted(len(found), 'lake')}, {found.area_km2.sum():.3f} km²; "
+        f"{int(found.in_contact.sum())} in contact with ice"
     )
     return ProductTab(studio, "Lakes", studio.desk.lakes, LAKES, LAKE_FORMATS, told, none)
 
@@ -81,6 +81,6 @@ def debris_tab(studio):
     none = "No map of this date tells debris-covered ice: a model that knows it does."
     told = lambda found: (
         f"{found.debris_km2.sum():.3f} of {found.area_km2.sum():.3f} km² of ice lie under debris "
-        f"({found.debris_km2.sum() / found.area_km2.sum():.0%})"
+        f"({100 * found.debris_km2.sum() / found.area_km2.sum():.0f} %)"
     )
     return ProductTab(studio, "Debris", studio.desk.debris, DEBRIS, DEBRIS_FORMATS, told, none)

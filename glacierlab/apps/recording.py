@@ -49,10 +49,10 @@ class Record:
         changes = self.changes(rows)
         others = {}
         if self.file is not None and target == self.file.path:
-            others = self.file.write(changes, self.base, self.new, overwrite)
+            others = self.file.write(changes, self.base, self.new, overwrite, len(self.past))
         else:
             self.file = self._made(target, rows, changes, whole)
-        self.past, self.new = self.past + self.new, []
+        self.past, self.new = self.file.trail(), []  # with the lines of others
         self.base = {one: row for one, row in {**rows, **others}.items() if row is not None}
         if self.journal is not None:
             self.journal.clear()
@@ -71,7 +71,7 @@ class Record:
         """The file to save to; InventoryError where it cannot be."""
         if path is None and self.file is None:
             raise InventoryError("These outlines are of no file: save('name.gpkg').")
-        target = self.file.path if path is None else Path(path)
+        target = self.file.path if path is None else Path(path).expanduser()
         if self.file is not None and target.absolute() == self.file.path.absolute():
             return self.file.path
         if target.suffix.lower() != ".gpkg":
@@ -87,7 +87,7 @@ class Record:
         with whole_file(target) as temporary:
             if self.file is not None and self.file.path.exists():
                 file = self.file.copied_to(temporary)
-                file.write(changes, self.base, self.new, changes)
+                file.write(changes, self.base, self.new, changes, len(self.past))
             else:
                 table = whole()
                 write_outlines(table, temporary)

@@ -1,7 +1,6 @@
 """Review of outlines by an analyst: a queue, decisions and edits, an audit trail; no screen needed."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
@@ -9,19 +8,20 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InventoryError, require_outlines, warn
-from . import editing
+from .acts import Acts, legible, utc_now
 from .doubts import expected_area_error
-from .editing import GLACIER, REJECTED, Outline, Sheet, area_km2
-from .journal import Journal, act_of
+from .editing import REJECTED, Sheet
+from .journal import Journal, act_of, removed
 from .labeling import labeled, patches_of
 from .recording import Record
 from .rows import UNTRUE, as_now, ids_of, names_of, rows_of
-from .saving import TRAIL, GeoPackage
+from .saving import GeoPackage
+from .trail import TRAIL
 
 __all__ = ["Review", "expected_area_error"]
 
 
-class Review:
+class Review(Acts):
     """Outlines that an analyst accepts, edits or rejects, one after the other.
 
     The caller's table is not changed. Every act is a line in `trail` and, at once, in a journal beside the
@@ -70,10 +70,10 @@ class Review:
 
     def __init__(self, outlines, *, analyst="", doubt=None, path=None, layer=None, journal=None, extent=None):
         require_outlines(outlines, "Review")
-        self._record, self.analyst, self.extent = None, str(analyst), extent
+        self._record, self.analyst, self.extent = None, analyst, extent
         ids, self._id_column = ids_of(outlines)
         self._table = outlines.set_axis(pd.Index(ids, dtype=object))
-        self._names, self._built = names_of(outlines, ids), None
+        self._names, self._built = dict(zip(ids, names_of(outlines), strict=True)), None
         rows = rows_of(outlines, ids)
         file = None if path is None else GeoPackage.of(path, layer, outlines, ids)
         if file is not None:
@@ -97,7 +97,7 @@ class Review:
 
     @analyst.setter
     def analyst(self, name):
-        self._analyst = str(name)
+        self._analyst = legible(name)
         if self._record is not None and self._record.journal is not None:
             self._record.journal.analyst = self._analyst
 
@@ -120,6 +120,14 @@ class Review:
                 "status": pd.Series([rows[one].status for one in ids], dtype=object),
             }
         )
+
+    @property
+    def rejected(self):
+        """DataFrame of what is rejected, the earliest first: `id`, `area_km2`, `by`, `at`, `reason`."""
+        away = [(one, row) for one, row in self._sheet.rows.items() if row.status == REJECTED]
+        lines = [(one, row.area_km2, row.by, row.at, row.reason) for one, row in away]
+        found = pd.DataFrame(lines, columns=["id", "area_km2", "by", "at", "reason"])
+        return found.sort_values("at", kind="stable", ignore_index=True)
 
     def _ids(self):
         return [one for one in self._order if one in self._sheet.rows]
@@ -209,134 +217,13 @@ class Review:
         """How many acts no file holds."""
         return len({(line["when"], line["who"]) for line in self._record.new})
 
-    # ---- decisions ----
-
-    def accept(self, id, reason=""):
-        """Take an outline as it is; one that was rejected comes back.
-
-        Raises
-        ------
-        InventoryError
-            It is invalid.
-        """
-        editing.require_valid(self._sheet.require(id).geometry, "Acceptance")
-        self._decide("accept", id, "accepted", reason)
-
-    def reject(self, id, reason):
-        """Take an outline out of the inventory; it is kept, with the reason, and can come back.
-
-        Raises
-        ------
-        InventoryError
-            There is no reason.
-        """
-        if not str(reason).strip():
-            raise InventoryError(f"A rejection needs a reason: say why {id} is no outline of this inventory.")
-        self._decide("reject", id, REJECTED, reason)
-
-    def _decide(self, what, id, status, reason):
-        row = self._sheet.require(id)
-        self._act(what, {id: replace(self._signed(row, status), reason=str(reason).strip())})
-
-    # ---- edits ----
-
-    def replace(self, id, geometry, what="vertices"):
-        """Give an outline another shape, holes and all; an invalid one is kept as drawn, `problems` tells.
-
-        Raises
-        ------
-        InventoryError
-            It is no polygon, is empty, or has corners that are no finite numbers.
-        """
-        row, geometry = self._sheet.require(id), editing.require_polygon(geometry)
-        if geometry != row.geometry:
-            self._act(what, {id: self._signed(row, "edited", geometry)})
-
-    def add(self, geometry, klass=None):
-        """Add an outline that was drawn; its id. Class: by default the most frequent one."""
-        geometry, classes = (
-            editing.require_polygon(geometry),
-            [row.klass for row in self._sheet.rows.values()],
-        )
-        klass = klass or (max(set(classes), key=classes.count) if classes else GLACIER)
-        new = self._sheet.free_id(f"new-{self._token}", first=1)
-        row = Outline(geometry, 0.0, editing.require_class(klass, self.classes))
-        self._act("add", {new: self._signed(row, "edited", geometry)})
-        return new
-
-    def cut(self, id, line):
-        """Cut an outline along a line; ids of the pieces, the largest first, which keeps its own.
-
-        Parts of it that the line does not cross stay with the largest piece.
-
-        Raises
-        ------
-        InventoryError
-            The line cuts nothing, or the outline is invalid.
-        """
-        row = self._sheet.require(id)
-        main, *others = editing.cut_by(row.geometry, line)
-        after = {id: self._signed(row, "edited", main)}
-        for piece in others:
-            new = self._sheet.free_id(id, after)
-            after[new] = replace(self._signed(row, "edited", piece), parent=id)
-        self._act("cut", after)
-        return [*after]
-
-    def remove_hole(self, id, point):
-        """Fill the hole that a point lies in. InventoryError where none does."""
-        self.replace(id, editing.without_hole(self.geometry(id), point), "fill hole")
-
-    def cut_hole(self, id, polygon):
-        """Take a polygon's ground, such as rock, out of an outline. InventoryError where nothing is left."""
-        self.replace(
-            id, editing.without(self.geometry(id), [editing.require_polygon(polygon)], "A hole"), "cut hole"
-        )
-
-    def trim(self, id):
-        """Take away what neighbors have of an outline's ground: no overlap is left. Nothing without one."""
-        others = [editing.usable(self.geometry(other)) for other in self._sheet.overlaps(id)]
-        if others:
-            self.replace(id, editing.without(self.geometry(id), others, "A trim"), "trim")
-
-    def repair(self, id):
-        """Make an invalid outline valid, as `outlines.qa` does (GEOS's structure method)."""
-        if not self.geometry(id).is_valid:
-            self.replace(id, editing.repaired(self.geometry(id), self.crs), "repair")
-
-    def reclassify(self, id, klass):
-        """Give an outline another class, of `tables.CLASSES` or of the outlines, or UnknownNameError."""
-        row = self._sheet.require(id)
-        if editing.require_class(klass, self.classes) != row.klass:
-            self._act(f"class {klass}", {id: replace(self._signed(row, "edited"), klass=klass)})
-
-    def _signed(self, row, status, geometry=None):
-        """The row with a decision of the analyst, now."""
-        row = replace(row, status=status, by=self.analyst, at=utc_now(), reason="")
-        if geometry is not None:
-            row = replace(row, geometry=geometry, area_km2=area_km2(geometry, self.crs))
-        return row
-
-    # ---- back and forth ----
-
     @property
-    def can_undo(self):
-        return bool(self._sheet.done)
+    def changes(self):
+        """{id: status, None of an outline that is no more} of what the next save writes."""
+        rows = self._sheet.rows
+        return {one: row and row.status for one, row in self._record.changes(rows).items()}
 
-    @property
-    def can_redo(self):
-        return bool(self._sheet.undone)
-
-    def undo(self):
-        """Take the last act back, a decision too; what that was, or None where there is nothing."""
-        return self._noted(self._sheet.undo()) if self.can_undo else None
-
-    def redo(self):
-        """Do again what was undone last; what that was, or None where there is nothing."""
-        return self._noted(self._sheet.redo()) if self.can_redo else None
-
-    def _act(self, what, after):
-        return self._noted(self._sheet.put(what, after))
+    # ---- what was done ----
 
     def _noted(self, act, when=None, who=None):
         """Note an act that was done; what it was."""
@@ -400,7 +287,8 @@ class Review:
         self._built = None
         if (gone := sorted(name for name in self._table if name.lower() in UNTRUE)) and reshaped:
             warn(
-                f"{reshaped} outlines have another shape now, and {', '.join(gone)} of theirs are missing: "
+                f"{'1 outline has' if reshaped == 1 else f'{reshaped} outlines have'} another shape now, and "
+                f"what was measured of the old one is missing ({', '.join(gone)}): "
                 "gl.outlines.attributes and gl.area_uncertainty measure them again."
             )
         return self._record.file.path
@@ -446,10 +334,17 @@ class Review:
         done = 0
         for path, entries in self._record.fitting(self._sheet.rows):
             for entry in entries:
-                act = act_of(entry, self._sheet.rows, self.crs)
-                self._noted(self._sheet.again(act), str(entry["when"]), str(entry["who"]))
-            path.unlink(missing_ok=True)
-            done += len(entries)
+                try:
+                    act = act_of(entry, self._sheet.rows, self.crs)
+                except InventoryError as error:
+                    warn(
+                        f"{error} {path} is kept, and what follows is not done: remove it once you are done."
+                    )
+                    break
+                self._noted(self._sheet.again(act), entry["when"], entry["who"])
+                done += 1
+            else:
+                removed(path)
         return done
 
     def close(self):
@@ -496,8 +391,3 @@ class Review:
             Nothing is accepted or edited yet.
         """
         return patches_of(self._sheet.rows, self.crs, scenes, layers, complete, ignore, options)
-
-
-def utc_now():
-    """Now, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -10,12 +10,17 @@ import panel as pn
 
 from ..errors import DataWarning, GlacierlabError
 from ..io.write import write_outlines
-from .pieces import WIDTH, button, facts, html, paragraph, table, update
+from .labeling import KEPT
+from .pieces import WIDTH, button, counted, facts, html, paragraph, table, update
 from .saving import ReviewConflict
 
 QUEUE = {"name": "glacier", "area_km2": "km²", "expected_error_km2": "± km²", "status": "status"}
 TRAIL = {
-    "when": "when (UTC)", "who": "who", "what": "what", "id": "id", "change_km2": "Δ km²", "reason": "reason",
+    "when": "UTC", "who": "who", "what": "what", "id": "outline", "change_km2": "Δ km²", "reason": "reason",
+}  # fmt: skip
+WRITTEN = {
+    "edited": "changed", "accepted": "accepted", "rejected": "rejected", "": "waiting for a decision again",
+    None: "taken away",
 }  # fmt: skip
 BESIDE = dict(button_type="default", sizing_mode="stretch_width", margin=(3, 3))
 
@@ -46,6 +51,9 @@ class ReviewTab:
         self.next = button("Next ›", doing(self.go_next))
         self.accept = button("Accept", doing(self.do_accept), button_type="success")
         self.reject = button("Reject", doing(self.do_reject), button_type="danger")
+        self.rejected = pn.widgets.Select(name="Rejected", sizing_mode="stretch_width")
+        self.restore = button("Restore", doing(self.do_restore), align="end", max_width=90)
+        self.back = pn.Row(self.rejected, self.restore, sizing_mode="stretch_width", visible=False)
         self.undo = button("↶ Undo", doing(self.do_undo))
         self.redo = button("↷ Redo", doing(self.do_redo))
         self.save = button("Save", doing(self.do_save), button_type="primary")
@@ -56,16 +64,19 @@ class ReviewTab:
             callback=self._outlines_file, filename="outlines.gpkg", label="Download outlines", **BESIDE
         )
         self.labels = pn.widgets.FileDownload(
-            callback=self._labels_file, filename="labels.gpkg", label="Make labels", **BESIDE
+            callback=self._labels_file, filename="labels.gpkg", label="Download labels", **BESIDE
         )
-        self.trail = table(self.desk.review.trail[list(TRAIL)], TRAIL, {"change_km2": "+0.000"}, height=200)
+        self.trail = table(
+            self._trail(), TRAIL, {"change_km2": "+0.000"}, wrapped=TRAIL.keys() - {"change_km2"}, height=220,
+            widths={"when": 76, "who": 44, "what": 54, "change_km2": 56}, sortable=False,
+        )  # fmt: skip
         self.panel = pn.Column(
             self.analyst, self.progress, self.queue,
             pn.Row(self.previous, self.next, sizing_mode="stretch_width"),
             self.about, self.reason,
             pn.Row(self.accept, self.reject, sizing_mode="stretch_width"),
             pn.Row(self.undo, self.redo, self.save, sizing_mode="stretch_width"), self.conflict, self.file,
-            tools.panel,
+            self.back, tools.panel,
             pn.Row(self.download, self.labels, sizing_mode="stretch_width"),
             pn.Card(self.trail, title="Audit trail", collapsed=True, sizing_mode="stretch_width"),
             sizing_mode="stretch_width", max_width=WIDTH,
@@ -75,7 +86,14 @@ class ReviewTab:
 
     def _queue(self):
         queue = self.desk.review.queue
-        return queue.assign(name=queue["name"].where(queue["name"] != "", queue["id"]))[["id", *QUEUE]]
+        return queue.assign(name=queue["id"].map(self.desk.called()))[["id", *QUEUE]]
+
+    def _trail(self):
+        """The trail, the last act first, as people read it."""
+        trail = self.desk.review.trail.iloc[::-1]
+        when = trail["when"].astype(str).str.slice(0, 16).str.replace("T", " ")
+        called = self.desk.called()
+        return trail.assign(when=when, id=[called.get(one, one) for one in trail["id"]])[list(TRAIL)]
 
     def refresh(self):
         """Show the review as it is now."""
@@ -88,22 +106,37 @@ class ReviewTab:
         decided = int((queue["status"] != "").sum())
         self.progress.object = paragraph(f"{decided} of {len(queue)} decided, by expected area error [km²]")
         self.about.object = self._about()
-        update(self.trail, review.trail.iloc[::-1][list(TRAIL)])
+        update(self.trail, self._trail())
         for each, can in [(self.undo, review.can_undo), (self.redo, review.can_redo)]:
             each.disabled = not can
         for each in (self.previous, self.next, self.accept, self.reject):
             each.disabled = review.current is None
         path = self.desk.file
         self.save.disabled = path is None
+        self.download.disabled = not len(queue)
+        self.labels.disabled = not queue["status"].isin(KEPT).any()
         self.file.object = paragraph(self._told_of_file(path))
+        self._offer_rejected()
         self.tools.refresh()
+
+    def _offer_rejected(self):
+        """What can be brought back, the last that was rejected first."""
+        lines = self.desk.review.rejected.iloc[::-1]
+        called = self.desk.called()
+        told = lambda row: f"{called[row.id]}: {row.area_km2:.3f} km², {row.reason}"
+        options = {told(row): row.id for row in lines.itertuples()}
+        ids = list(options.values())
+        chosen = self.rejected.value if self.rejected.value in ids else next(iter(ids), None)
+        self.rejected.param.update(options=options, value=chosen)
+        self.back.visible = bool(options)
 
     def _told_of_file(self, path):
         review = self.desk.review
         if path is None:
             return "No file belongs to these outlines: download them to keep your work."
-        told = f"{path.name}: {f'acts not saved yet: {review.unsaved}' if review.unsaved else 'all saved'}"
-        if left := {name: acts for name, acts in review.left_by.items() if name != self.desk.analyst}:
+        unsaved = f"{counted(review.unsaved, 'act')} not saved yet" if review.unsaved else "all is saved"
+        told = f"{path.name}: {unsaved}"
+        if left := {name: acts for name, acts in review.left_by.items() if name != review.analyst}:
             names = ", ".join(f"{name} ({acts})" for name, acts in left.items())
             told += f". Acts that ended sessions did not save: {names}. Fill in that name to bring them back."
         return told
@@ -113,9 +146,10 @@ class ReviewTab:
         if review.current is None:
             return paragraph("There are no outlines here: map some in the threshold lab, or draw one.")
         row = review.queue.set_index("id").loc[review.current]
+        error = row.expected_error_km2
         told = {
-            "Outline": row["name"] or review.current,
-            "Area": f"{row.area_km2:.3f} km², expected error {row.expected_error_km2:.3f} km²",
+            "Outline": self.desk.called()[review.current],
+            "Area": f"{row.area_km2:.3f} km²" + (f" ± {error:.3f} km² expected" if error == error else ""),
             "Status": row.status or "not decided",
         }
         if problems := review.problems(review.current):
@@ -142,26 +176,30 @@ class ReviewTab:
         self.studio.go(self.desk.review.previous())
 
     def do_accept(self):
-        self.require_name()
-        self.desk.review.accept(self.desk.review.current, self.reason.value)
-        self._decided()
+        self._decide(self.studio.accept)
 
     def do_reject(self):
+        self._decide(self.studio.reject)
+
+    def do_restore(self):
         self.require_name()
-        self.desk.review.reject(self.desk.review.current, self.reason.value)
+        self.studio.restore(self.rejected.value, self.reason.value)
+        self._decided()
+
+    def _decide(self, act):
+        self.require_name()
+        act(self.reason.value)
         self._decided()
 
     def _decided(self):
         self.reason.value = ""
-        self.desk.review.next()
-        self.studio.edited()
         self.studio.go(self.desk.review.current)
 
     def do_undo(self):
-        self.studio.told_of(self.desk.review.undo(), "undone")
+        self.studio.told_of(self.desk.review.undo(), "Undone")
 
     def do_redo(self):
-        self.studio.told_of(self.desk.review.redo(), "done again")
+        self.studio.told_of(self.desk.review.redo(), "Done again")
 
     def require_name(self):
         """GlacierlabError until there is a name for the trail."""
@@ -175,13 +213,13 @@ class ReviewTab:
         try:
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always", DataWarning)
-                saved = self.studio.save(overwrite=overwrite)
+                self.studio.save(overwrite=overwrite)
         except ReviewConflict as conflict:
             self._conflicting, self.conflict.visible = conflict.ids, True
             raise
         self._conflicting, self.conflict.visible = [], False
         if told:
-            self.studio.tell(f"saved to {saved.name} {clock()}. {told[0].message}", "done")
+            self.studio.tell(f"{self.studio.said} {told[0].message}", "done")
 
     def keep_mine(self):
         """Write over what another session made of the outlines."""
@@ -191,6 +229,7 @@ class ReviewTab:
         """Give up what was done here to outlines that another session changed, and save."""
         for one in self._conflicting:
             self.desk.review.take_theirs(one)
+        self.tools.again()
         self.do_save()
 
     def _outlines_file(self):
@@ -206,6 +245,20 @@ def as_file(outlines):
         path = Path(folder, "outlines.gpkg")
         write_outlines(outlines, path)
         return io.BytesIO(path.read_bytes())
+
+
+def told_of_save(changes, acts, name):
+    """What a save wrote, in words: `changes` and `unsaved` of the review before."""
+    if not acts:
+        return f"Nothing new to save in {name}."
+    numbers = [(sum(status == one for status in changes.values()), done) for one, done in WRITTEN.items()]
+    (first, done), *others = [each for each in numbers if each[0]] or [(0, "")]
+    if not first:
+        return f"Saved in {name}: what was done is in its trail, and all outlines are as they were."
+    told = ", ".join(
+        [f"{counted(first, 'outline')} {done}", *(f"{number} {done}" for number, done in others)]
+    )
+    return f"Saved: {told}, in {name}."
 
 
 def clock():

@@ -7,10 +7,11 @@ import pandas as pd
 from ..io.inventory import AREA_COLUMNS
 from ..io.layers import geodesic_area_km2, utm_zone
 from ..io.schemas import ID_COLUMNS, OURS
-from ..io.shapes import inside_points
+from ..io.shapes import inside_points, whole
 from ..outlines.findings import text_of
 from .editing import GLACIER, REJECTED, Outline, usable
 
+NAMES = ("glac_name", "name")  # columns of a glacier's name, in small letters, the surest first
 REVIEW_ID = "review_id"  # the column that keeps ids where no other column does
 SIGNED = {"review_status": "status", "reviewed_by": "by", "reviewed_at": "at", "review_reason": "reason"}
 AGAIN = ("area_km2", "cenlon", "cenlat", "utm_zone")  # measured at once where an outline was changed
@@ -43,10 +44,25 @@ def ids_of(outlines):
     return [str(number) for number in range(len(outlines))], None
 
 
-def names_of(outlines, ids):
-    """{id: name} of glaciers that have one."""
-    names = outlines["glac_name"] if "glac_name" in outlines else [""] * len(ids)
-    return {one: text for one, name in zip(ids, names, strict=True) if (text := text_of(name).strip())}
+def names_of(outlines):
+    """Names of glaciers as text, a list: of `glac_name`, else `name`, in any case; "" where there is none."""
+    by_lower = {str(column).lower(): column for column in outlines.columns}
+    known = [
+        [text_of(value).strip() for value in outlines[by_lower[name]]] for name in NAMES if name in by_lower
+    ]
+    return [next(filter(None, names), "") for names in zip(*known, strict=True)] or [""] * len(outlines)
+
+
+def into(outlines, crs):
+    """Outlines, or a GeoSeries of them, in another CRS; what is in parts on both sides of 180° as one."""
+    if outlines.crs == crs:
+        return outlines
+    if not outlines.crs.is_geographic:
+        return outlines.to_crs(crs)
+    shapes = gpd.GeoSeries(whole(outlines.geometry.values), outlines.index, outlines.crs)
+    if isinstance(outlines, gpd.GeoSeries):
+        return shapes.to_crs(crs)
+    return outlines.set_geometry(shapes).to_crs(crs)
 
 
 def rows_of(outlines, ids):

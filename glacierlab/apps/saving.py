@@ -1,5 +1,6 @@
 """Where a review is kept: its layer of a GeoPackage, with what was rejected and the trail beside it."""
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,15 @@ from ..errors import InventoryError, WriteError
 from ..io.inventory import layer_of
 from ..io.layers import geodesic_area_km2, utm_zone
 from ..io.schemas import ID_COLUMNS, OURS, known_inventory
-from ..io.shapes import inside_points
+from ..io.shapes import cut_at_180, inside_points, polygonal, unwrapped
 from ..outlines.findings import text_of
 from .editing import GLACIER, REJECTED, Outline, usable
-from .geopackage import Layer, crs_of, decoded, digest, opened, quoted, register, touched
-from .rows import REVIEW_ID, SIGNED, UNTRUE
+from .geopackage import Layer, crs_of, decoded, digest, opened, quoted, touched
+from .rows import REVIEW_ID, SIGNED, UNTRUE, into
+from .trail import TRAIL_LAYER, add_lines, after_others, lines_of
 
-TRAIL = ["when", "who", "what", "id", "area_before_km2", "area_after_km2", "change_km2", "reason"]
-TRAIL_LAYER, REJECTED_LAYER = "review_trail", "review_rejected"
+REJECTED_LAYER = "review_rejected"
+NUMERIC = re.compile("INT|REAL|FLOA|DOUB|BOOL", re.IGNORECASE)  # as SQLite knows types by their names
 ALIKE = 1e-6  # share of their place by which corners of one outline may differ in a file and in memory
 
 
@@ -85,7 +87,7 @@ class GeoPackage:
                 self.keeps_ids = name == REVIEW_ID or "TEXT" in home.columns[name][0].upper()
                 return
         shapes = {fid: decoded(row[home.shape]) for fid, row in rows.items()}
-        shapes = {fid: shape for fid, shape in shapes.items() if shape is not None and shape.area > 0}
+        shapes = {fid: shape for fid, shape in shapes.items() if shape and polygonal(usable(shape)).area > 0}
         if len(shapes) != len(ids) or not alike(self._here(shapes.values()), outlines.geometry.values):
             raise InventoryError(
                 f"These {len(ids)} outlines are not the {len(rows)} of layer {self.layer!r} of "
@@ -112,7 +114,7 @@ class GeoPackage:
     def _here(self, shapes):
         """Geometries of the file in the CRS of the review, an array."""
         shapes = gpd.GeoSeries([shapely.force_2d(shape) for shape in shapes], crs=self.own_crs)
-        return np.asarray(shapes.to_crs(self.crs).values)
+        return np.asarray(into(shapes, self.crs).values)
 
     def _outlines(self, found, home):
         """Outlines of some rows, a list."""
@@ -143,10 +145,7 @@ class GeoPackage:
     def trail(self):
         """Lines of the file's trail, the oldest first."""
         with opened(self.path) as db:
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [TRAIL_LAYER]).fetchone():
-                return []
-            query = f"SELECT {', '.join(map(quoted, TRAIL))} FROM {TRAIL_LAYER} ORDER BY fid"
-            return [dict(zip(TRAIL, values, strict=True)) for values in db.execute(query)]
+            return lines_of(db)
 
     def now(self, one):
         """An outline as the file has it now; None where it is gone. That is then what was last seen."""
@@ -172,7 +171,7 @@ class GeoPackage:
         other.fids, other.seen = dict(self.fids), dict(self.seen)
         return other
 
-    def write(self, changes, base, lines, over=()):
+    def write(self, changes, base, lines, over=(), known=0):
         """Write what changed, {id: Outline or None of one that is no more}; the same of what others changed.
 
         Parameters
@@ -183,6 +182,8 @@ class GeoPackage:
             Of the trail.
         over : collection of str
             Outlines that may go over what others made of them.
+        known : int
+            Lines of the file's trail when it was last seen.
         """
         with opened(self.path, write=True) as db:
             home = Layer.of(db, self.layer)
@@ -194,7 +195,7 @@ class GeoPackage:
             fids |= {one: named[one] for one in changes if one not in fids and one in named}
             self._require_no_clash(found, home, changes, fids, over)
             Writing(self, db, found, fids, base).all(changes)
-            add_lines(db, lines)
+            add_lines(db, after_others(lines, lines_of(db)[known:]))
             touched(db, self.layer, REJECTED_LAYER, TRAIL_LAYER)
             ours = {fids.get(one) for one in changes}
             others, new = self._others(found, ours, home)
@@ -301,6 +302,7 @@ class Writing:
         values = (
             {n: v for n, v in parent.values.items() if n in self.home.columns} if parent else self.dated()
         )
+        values = {name: blank(kind) for name, kind in self.home.needed.items()} | values
         values |= {self.file.id_column if self.file.keeps_ids else REVIEW_ID: one, self.home.key: self.last}
         self.home.insert(self.db, values)
         self.fids[one] = self.last
@@ -316,6 +318,8 @@ class Writing:
     def measured(self, row):
         """Cells of an outline that has another shape: what is known of it; what no longer holds, missing."""
         shape = gpd.GeoSeries([row.geometry], crs=self.file.crs).to_crs(self.file.own_crs).iloc[0]
+        if self.file.own_crs.is_geographic:
+            (shape,) = cut_at_180(unwrapped([shape]))
         inside = usable(row.geometry) or row.geometry.envelope
         lon, lat = inside_points(gpd.GeoSeries([inside], crs=self.file.crs))[0]
         again = {"area_km2": row.area_km2, "cenlon": lon, "cenlat": lat, "utm_zone": utm_zone(lon)}
@@ -342,19 +346,9 @@ class Writing:
         return goal
 
 
-def add_lines(db, lines):
-    """Add to the trail."""
-    if not lines:
-        return
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [TRAIL_LAYER]).fetchone():
-        kinds = {name: "REAL" if name.endswith("_km2") else "TEXT" for name in TRAIL}
-        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in kinds.items())
-        db.execute(f"CREATE TABLE {TRAIL_LAYER} (fid INTEGER PRIMARY KEY, {columns})")
-        register(db, TRAIL_LAYER, "attributes")
-    marks = ", ".join("?" * len(TRAIL))
-    names = ", ".join(map(quoted, TRAIL))
-    rows = [[line[name] for name in TRAIL] for line in lines]
-    db.executemany(f"INSERT INTO {TRAIL_LAYER} ({names}) VALUES ({marks})", rows)
+def blank(kind):
+    """What stands for an unknown value in a column of a type that has to be filled."""
+    return 0 if NUMERIC.search(kind) else ""
 
 
 def whose(row):

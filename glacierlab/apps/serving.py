@@ -14,6 +14,7 @@ from pathlib import Path
 
 import panel as pn
 import psutil
+from bokeh.models import CustomJS
 from panel.auth import AUTH_PROVIDERS
 from panel.io.server import ComponentResourceHandler, get_server
 from panel.template.base import BaseTemplate
@@ -27,9 +28,23 @@ PORT = 5006
 MAX_UPLOAD_MB = 64
 LIFETIME_S = 30  # of a session whose browser is gone: long enough to come back by a reload
 CHECK_S = 10  # how often sessions are looked through
+MOST_SESSIONS = 500  # that a server holds at once: an assumption, of 4 to 37 MB each
 LOOPBACK = ("127.0.0.1", "localhost")
 PASSWORD = "GLACIERLAB_PASSWORD"  # an environment variable
 BASE64 = 4 / 3  # uploads come as text
+FULL = "This server holds as many pages as it can. Try again in a minute."
+LOST = """
+const line = document.createElement("p")
+line.id = "connection-lost"
+line.setAttribute("role", "alert")
+line.style = "position: fixed; inset: 0 0 auto 0; z-index: 10000; margin: 0; padding: 0.8rem 1rem; \\
+  background: #7f1d1d; color: white; font: 600 1rem sans-serif;"
+line.textContent = "The server does not answer. Edits of outlines that come from a file are kept beside it. \\
+Reload this page once the server runs."
+document.getElementById(line.id)?.remove()
+document.body.prepend(line)
+"""
+FOUND = 'document.getElementById("connection-lost")?.remove()'
 log = logging.getLogger(__name__)
 
 
@@ -106,17 +121,23 @@ def server_of(
     -------
     panel.io.server.Server
     """
-    if not max_upload_mb > 0:
-        raise GlacierlabError(f"Uploads of at most {max_upload_mb} MB: give a number above 0.")
-    if ":" in address:
-        raise GlacierlabError(f"--address {address} is of IPv6, which is not served: 127.0.0.1, or 0.0.0.0.")
+    if not 0 < max_upload_mb < 2**20:
+        raise GlacierlabError(
+            f"Uploads of at most {max_upload_mb} MB: give a number above 0, up to a million."
+        )
+    if ":" in address:  # Panel fails at the colons of the host that a browser names
+        raise GlacierlabError(
+            f"--address {address}: Panel cannot serve pages under an address of IPv6. Give a name that "
+            "stands for it, as localhost does for ::1, or 127.0.0.1, or 0.0.0.0."
+        )
     makers = make if isinstance(make, dict) else {"/": make}
     largest = int(max_upload_mb * BASE64 * 2**20) + 2**20  # and what stands around a file
     auth = login_of(basic_auth, oauth_provider, oauth_key, oauth_redirect_uri)
-    alive = {"servers": []}
+    servers = []
+    held = lambda: sum(len(each.get_sessions()) for each in servers)
     try:
         server = get_server(
-            {path: guarded(function, title) for path, function in makers.items()},
+            {path: guarded(function, title, held) for path, function in makers.items()},
             port=port,
             address=address,
             title=title,
@@ -130,24 +151,30 @@ def server_of(
             http_server_kwargs={"max_body_size": 2**20, "max_buffer_size": largest + 2**20},
             unused_session_lifetime_milliseconds=1000 * LIFETIME_S,
             check_unused_sessions_milliseconds=1000 * CHECK_S,
-            extra_patterns=[("/liveness", Alive, alive), ("/components/(.*)", LoadedResources)],
+            extra_patterns=[("/liveness", Alive, {"held": held}), ("/components/(.*)", LoadedResources)],
             **auth,
         )
     except OSError as error:
         raise cannot_listen(error, address, port) from error
-    alive["servers"].append(server)
+    servers.append(server)
     origins = {*origins_of(address, server.port), *map(with_port, allow_origin)}
     server._tornado.websocket_origins.clear()  # Bokeh's own default knows only localhost
     server._tornado.websocket_origins.update(origins)
     return server
 
 
-def guarded(make, title):
-    """The same as a whole page, where an error is said instead of an empty one."""
+def guarded(make, title, held=lambda: 0):
+    """The same as a whole page, where an error is said instead of an empty one, and a server that is gone.
+
+    `held()` is how many sessions there are; above `MOST_SESSIONS` a page says so, and nothing is made.
+    """
 
     def session():
+        if pn.state.curdoc is not None:
+            pn.state.curdoc.js_on_event("connection_lost", CustomJS(code=LOST))
+            pn.state.curdoc.js_on_event("client_reconnected", CustomJS(code=FOUND))
         try:
-            app = make()
+            app = make() if held() < MOST_SESSIONS else alert(FULL)
         except GlacierlabError as error:
             app = alert(str(error))
         except Exception:
@@ -166,11 +193,11 @@ def alert(text):
 class Alive(RequestHandler):
     """`/liveness`: that the server answers, and how many sessions it holds."""
 
-    def initialize(self, servers):
-        self.servers = servers
+    def initialize(self, held):
+        self.held = held
 
     def get(self):
-        self.write({"ok": True, "sessions": sum(len(each.get_sessions()) for each in self.servers)})
+        self.write({"ok": True, "sessions": self.held()})
 
 
 class LoadedResources(ComponentResourceHandler):

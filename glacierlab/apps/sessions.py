@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import weakref
 from urllib.parse import urlencode
 
 import panel as pn
@@ -9,6 +10,7 @@ import panel as pn
 from .filtering import read_query
 
 LOG = logging.getLogger(__name__)
+SEEN = weakref.WeakKeyDictionary()  # documents of sessions that a browser has shown, by their apps
 
 
 def document_of_session():
@@ -45,6 +47,37 @@ def soon(work, then):
         document.add_next_tick_callback(lambda: then(found))
 
     threading.Thread(target=run, daemon=True).start()
+
+
+# ---- the end
+
+
+def end_with_session(app, shown):
+    """Have an app's `close` called when the session of its browser ends, and `shown` once it is there."""
+    document = document_of_session()
+    if document is None:
+        return
+    app = weakref.ref(app)
+    document.on_session_destroyed(lambda session_context: close(app()))
+    pn.state.onload(lambda: SEEN.update({app(): weakref.ref(document)}))
+    pn.state.onload(shown)
+
+
+def end_abandoned():
+    """Close the apps that no browser shows any more: a page that is loaded anew goes on with what they did.
+
+    Their sessions would end by themselves only when nobody came back to them for a while.
+    """
+    for app, document in list(SEEN.items()):
+        context = document() and document().session_context
+        if context is None or (context.session is not None and context.session.connection_count == 0):
+            close(app)
+
+
+def close(app):
+    if app is not None:
+        SEEN.pop(app, None)
+        app.close()
 
 
 # ---- the address

@@ -3,7 +3,7 @@
 import threading
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from ..change.assessing import Assessment, assess, ice_of, own_errors, with_errors
+from ..change.assessing import DIVIDED, METHOD, Assessment, assess, ice_of, own_errors, with_errors
 from ..change.dated import TOTAL, area_series
 from ..change.differences import area_change
 from ..change.elevations import elevation_change, halves
 from ..change.grouping import regions_of
-from ..change.matching import id_column, is_missing
+from ..change.matching import id_column
 from ..change.terminus import terminus_change
 from ..change.totals import Ledger, ledger
 from ..change.trends import trend
@@ -25,7 +25,9 @@ from ..io.inventory import open_inventory
 from ..io.schemas import ID_COLUMNS
 from ..outlines.routes import centerlines
 from .holdings import Holdings, held, is_date, opened
+from .rows import names_of
 
+ANY_YEAR = "2000"  # stands for the date of outlines that have none, and is shown nowhere
 KEPT = 4  # stories that a process remembers: an assumption
 OF_A_GLACIER = [
     "area_1_km2", "area_1_unc_km2", "area_2_km2", "area_2_unc_km2", "loss_km2", "loss_unc_km2", "loss_pct",
@@ -57,6 +59,11 @@ class Story:
         return self.book.labels
 
     @property
+    def there(self):
+        """Whether each glacier of the book has an area at each date, as an array of bool."""
+        return np.isfinite(self.book.year) & np.isfinite(self.book.area_km2)
+
+    @property
     def ends(self):
         """The first and the last date."""
         return self.labels[0], self.labels[-1]
@@ -70,6 +77,14 @@ class Story:
                 if column in table and (rows := table.loc[table[column].astype(str) == text, "glacier"]).size:
                     return rows.iloc[0]
         return None
+
+    def trend_of(self, name):
+        """A glacier's row of `trends`; None where a date lacks it, or it was divided or joined."""
+        if self.trends is None or not self.there[self.book.glaciers == name].all():
+            return None
+        own = self.changes[self.changes["glacier"] == name]
+        rows = self.trends[self.trends["glacier"] == name]
+        return None if own["status"].isin(DIVIDED.values()).any() or rows.empty else rows.iloc[0]
 
     # ---- measured when they are first asked for
 
@@ -90,7 +105,7 @@ class Story:
         return {*names} <= {*self._made.get("fronts", ())}
 
     def bands(self, label):
-        """Areas by elevation of a date: glacier, from_m, to_m, area_km2; None without a DEM."""
+        """Areas of a date by elevation: glacier, from_m, to_m, area_km2; NaN: unknown. None without a DEM."""
         if self.holdings.dem is None or label not in self.tables:
             return None
         return self.once(("bands", label), lambda: self._bands(label))
@@ -109,7 +124,7 @@ class Story:
                 self.tables[labels[0]], self.tables[label], self.holdings.dem, by="glacier"
             )
         area = "area_1_km2" if label == labels[0] else "area_2_km2"
-        rows = found.loc[(found["glacier"] != TOTAL) & found["from_m"].notna()]
+        rows = found[found["glacier"] != TOTAL]
         return rows[["glacier", "from_m", "to_m", area]].rename(columns={area: "area_km2"})
 
     def zones(self):
@@ -218,54 +233,64 @@ def listening(make):
 
 def measured(holdings, regions=None, asked=None):
     """The `Story` of some holdings."""
-    outlines = {label: table for label, table in holdings.outlines.items() if is_date(label) and len(table)}
-    undated = [label for label in holdings.outlines if label not in outlines]
-    if not outlines and holdings.outlines:
-        outlines = dict(list(holdings.outlines.items())[:1])
-    if not outlines:
-        raise InventoryError("A dashboard of change needs outlines: give inventories by date.")
-    notes = (
-        [f"Outlines without a date, or without a row, are left out: {', '.join(undated)}."] if undated else []
-    )
-    if len(outlines) > 1:
-        found, heard = listening(lambda: assess(outlines, dem=holdings.dem, **(asked or {})))
-        tables, by, series = dict(zip(found.labels, found.inventories, strict=True)), found.by, found.series
-        changes, trends = found.changes, found.trends
-    else:
-        (found, tables, by, series), heard = listening(lambda: of_one_date(outlines, asked or {}))
-        changes, trends = pd.DataFrame(columns=["glacier", "date_1", "date_2", *OF_A_GLACIER]), None
-        notes.append(f"Outlines of one date alone, {next(iter(tables))}: a change needs two.")
+    outlines, notes = told_about(holdings.outlines)
+    (found, tables, by, *areas), heard = listening(lambda: assessed(outlines, holdings.dem, asked or {}))
     tables = {label: with_text_ids(table, by) for label, table in tables.items()}
+    dated = any(map(is_date, tables))
     if holdings.series is not None:
         given = in_text(area_series(holdings.series))
-        common = set(given["glacier"]) & {name for table in tables.values() for name in table["glacier"]}
-        if common:
-            (series, changes, trends), more = listening(lambda: of_series(given))
-            heard += more
+        if {*given["glacier"]}.intersection(*(table["glacier"] for table in tables.values())):
+            areas, more = listening(lambda: of_series(given))
+            dated, heard = True, heard + more
         else:
             notes.append("The table of areas names none of the glaciers that have outlines: it is left out.")
-    book = ledger(in_text(series))
-    story = Story(
-        holdings, found, tables, glaciers_of(tables, book, in_text(changes)), in_text(series),
-        in_text(changes),
-        None if trends is None else in_text(trends), book, notes + heard,
-    )  # fmt: skip
+    series, changes, trends = (None if table is None else in_text(table) for table in areas)
+    book = ledger(series)
+    if not dated:
+        book, series = replace(book, labels=[*tables]), series.assign(window=next(iter(tables)))
+    glaciers = glaciers_of(tables, book, changes)
+    story = Story(holdings, found, tables, glaciers, series, changes, trends, book, notes + heard)
     story.layers = layers_of(story.glaciers, regions)
     return story
+
+
+def told_about(tables):
+    """({label: outlines}, notes): those of all dates, else the first that there are; notes on the others."""
+    filled = {label: table for label, table in tables.items() if len(table)}
+    shown = {label: table for label, table in filled.items() if is_date(label)} or dict([*filled.items()][:1])
+    if not shown:
+        raise InventoryError("A dashboard of change needs outlines: give inventories by date.")
+    notes = []
+    if left_out := [label for label in tables if label not in shown]:
+        notes.append(f"Outlines without a date, or without a row, are left out: {', '.join(left_out)}.")
+    if len(shown) == 1:
+        (label,) = shown
+        told = "of one date alone" if is_date(label) else "without a date alone"
+        notes.append(f"Outlines {told}, {label}: a change needs two dates.")
+    return shown, notes
+
+
+def assessed(outlines, dem, asked):
+    """(assessment, tables, by, series, changes, trends) of outlines by date; without change of one date."""
+    if len(outlines) == 1:
+        none = pd.DataFrame(columns=["glacier", "date_1", "date_2", *OF_A_GLACIER])
+        return *of_one_date(outlines, asked), none, None
+    found = assess(outlines, dem=dem, **asked)
+    tables = dict(zip(found.labels, found.inventories, strict=True))
+    return found, tables, found.by, found.series, found.changes, found.trends
 
 
 def of_one_date(outlines, asked):
     """(None, tables, by, series) of one inventory."""
     ((label, table),) = outlines.items()
-    (table,) = with_errors(
-        [ice_of(table, label)], asked.get("method", "symmetric_buffer"), asked.get("pixel_m")
-    )
+    method = asked.get("method") or METHOD
+    (table,) = with_errors([ice_of(table, label)], method, asked.get("pixel_m"))
     table = own_errors(table)
     try:
         by = id_column([table], asked.get("by"))
     except InventoryError:
         table, by = table.assign(glacier=np.arange(1, len(table) + 1)), "glacier"
-    dated = {label: table} if is_date(label) else [table.assign(window="2000")]
+    dated = {label: table} if is_date(label) else [table.assign(window=ANY_YEAR)]
     return None, {label: table}, by, area_series(dated, by=by)
 
 
@@ -286,25 +311,27 @@ def in_text(table):
 
 
 def with_text_ids(table, by):
-    """Outlines with `glacier` as text, and the id columns that a page may be asked for by."""
+    """Outlines with `glacier` and `name` as text, and the id columns that a page may be asked for by."""
     ids = [column for column in ID_COLUMNS if column in table]
     columns = dict.fromkeys(
         [*ids, *(name for name in ("zmin_m", "zmed_m", "zmax_m", "src_date") if name in table)]
     )
     return gpd.GeoDataFrame(
-        table[[*columns]].assign(glacier=table[by].astype(str)), geometry=table.geometry.values, crs=table.crs
+        table[[*columns]].assign(glacier=table[by].astype(str), name=names_of(table)),
+        geometry=table.geometry.values,
+        crs=table.crs,
     ).reset_index(drop=True)
 
 
 def glaciers_of(tables, book, changes):
     """A row a glacier, by its id: name, areas and change from the first date to the last, both outlines."""
     every = pd.concat(
-        [table[["glacier", "geometry"]].assign(name=names_of(table)) for table in tables.values()],
+        [table[["glacier", "name", "geometry"]].assign(date=label) for label, table in tables.items()],
         ignore_index=True,
     )
     outlines = every.drop_duplicates("glacier").set_index("glacier")
     named = every[every["name"] != ""].drop_duplicates("glacier").set_index("glacier")["name"]
-    latest = every.drop_duplicates("glacier", keep="last").set_index("glacier").geometry
+    latest = every.drop_duplicates("glacier", keep="last").set_index("glacier")
     ids = book.glaciers.append(outlines.index.difference(book.glaciers, sort=False))
     ends = book.labels[0], book.labels[-1]
     whole = changes[(changes["date_1"] == ends[0]) & (changes["date_2"] == ends[1])]
@@ -313,6 +340,13 @@ def glaciers_of(tables, book, changes):
         whole[OF_A_GLACIER].reindex(ids), geometry=outlines.geometry.reindex(ids), crs=every.crs
     )
     found.index.name = "glacier"
+    if len(book.labels) == 1:
+        errors = np.hypot(book.independent_km2, book.correlated_km2)[:, 0]
+        found = found.assign(
+            area_1_km2=pd.Series(book.area_km2[:, 0], book.glaciers).reindex(ids),
+            area_1_unc_km2=pd.Series(errors, book.glaciers).reindex(ids),
+            unc_kind=pd.Series(book.kind[:, 0], book.glaciers).reindex(ids),
+        )
     areas = pd.DataFrame(book.area_km2, book.glaciers)
     size = areas.where(areas > 0).bfill(axis=1)[0].reindex(ids)
     middles = shapely.point_on_surface(found.geometry.values)
@@ -323,17 +357,11 @@ def glaciers_of(tables, book, changes):
         name=named.reindex(ids).fillna(""),
         size_km2=size,
         region="",
-        last=latest.reindex(ids),
+        last=latest.geometry.reindex(ids),
+        outline_date=latest["date"].reindex(ids),
         x=shapely.get_x(middles),
         y=shapely.get_y(middles),
     )
-
-
-def names_of(table):
-    """Names of glaciers as text, "" where there is none."""
-    if "glac_name" not in table:
-        return ""
-    return table["glac_name"].astype(object).where(~is_missing(table["glac_name"]), "").astype(str)
 
 
 def layers_of(glaciers, regions):

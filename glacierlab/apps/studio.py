@@ -1,30 +1,32 @@
 """The inspector: look at a scene and its outlines, correct them, and sign."""
 
-import logging
 from functools import partial
 from html import escape
 
 import panel as pn
 
 from ..errors import GlacierlabError
+from ..tables import SENSORS
+from .answering import Answering
 from .comparing_tab import ComparingTab
 from .desk import Desk
+from .frame import framed
 from .holdings import Holdings, held
 from .judging import Judgment
 from .judging_tab import JudgingTab
 from .keys import Keys
 from .lab_tab import LabTab
 from .layers_tab import ERRORS, LayersTab
-from .mapview import POOL, MapView
-from .pieces import KINDS, WIDTH
+from .mapview import MapView
+from .pieces import counted
 from .products_tab import debris_tab, lakes_tab
-from .review_tab import ReviewTab, clock
+from .review_tab import ReviewTab, clock, told_of_save
+from .sessions import end_abandoned, end_with_session
 from .tools import Tools
 
-LOG = logging.getLogger(__name__)
-HEIGHT = 680  # pixels of the map
+HEIGHT = 680  # pixels of the map where no page says how high it is
+ACTS = {"vertices": "change of corners", "add": "drawing"}  # what a review calls otherwise
 AROUND_M = 250  # of the outline that is looked at
-NARROW = ".bk-tab { padding: 6px 5px !important; font-size: 13px !important; }"  # seven of them in a row
 
 
 def inspect(scenes=None, prediction=None, outlines=None, dem=None, *, reference=None, analyst=None):
@@ -75,7 +77,7 @@ def inspect(scenes=None, prediction=None, outlines=None, dem=None, *, reference=
     return studio
 
 
-class Studio(pn.viewable.Viewer):
+class Studio(Answering):
     """The inspector of one session; see `inspect`.
 
     Attributes
@@ -88,12 +90,12 @@ class Studio(pn.viewable.Viewer):
     """
 
     def __init__(self, desk):
-        super().__init__()
-        self.desk = desk
-        self.map = MapView(desk.holdings.crs, first_bounds(desk), height=HEIGHT)
-        self.status = pn.pane.HTML("", sizing_mode="stretch_width", margin=(4, 10), height=26)
+        dark = pn.config.theme == "dark"
+        shown = MapView(desk.holdings.crs, first_bounds(desk), height=HEIGHT, dark=dark)
+        super().__init__(shown.figure)
+        self.desk, self.map = desk, shown
         self.heading = pn.pane.HTML("", margin=(4, 10))
-        self._judgment, self._asked, self._acting = None, {}, 0
+        self._judgment = None
         self.layers, self.tools = LayersTab(self), Tools(self)
         self.judging, self.comparing = JudgingTab(self), ComparingTab(self)
         self.queue, self.thresholds = ReviewTab(self, self.tools), LabTab(self)
@@ -103,25 +105,24 @@ class Studio(pn.viewable.Viewer):
         ]  # fmt: skip
         self.tabs = pn.Tabs(
             *((tab.title, tab.panel) for tab in self._tabs),
-            width=WIDTH + 20,
+            sizing_mode="stretch_width",
             dynamic=True,
-            stylesheets=[NARROW],
         )
         self.tabs.param.watch(self.doing(self._turned), "active")
         self.keys = Keys(self.doing_with(self._pressed))
         self._shown = 0
         self.map.on_tap(self.doing_with(self._tapped))
+        # a page that is loaded anew: its old session ends only now
+        end_with_session(self, self.doing(self._loaded))
         self._head()
         self.layers.refresh()
         self.queue.refresh()
+        self._welcome()
         self.recover()
 
     def __panel__(self):
-        sidebar = pn.Column(self.tabs, self.keys, width=WIDTH + 20, max_height=HEIGHT + 120, scroll=True)
-        stage = pn.Column(
-            self.heading, self.layers.dates, self.map.panel(), self.status, sizing_mode="stretch_width"
-        )
-        return pn.Row(sidebar, stage, sizing_mode="stretch_width")
+        heading, stage = [self.heading, self.layers.dates], [self.map.panel(fill=True), self.layers.legend]
+        return framed(self.status, self.tabs, self.keys, heading, stage)
 
     # ---- what it knows ----
 
@@ -147,11 +148,7 @@ class Studio(pn.viewable.Viewer):
 
     def hold_against(self, reference, name="reference"):
         """Hold the outlines against a reference: outlines, a class map, or a `Reference`."""
-        complete = getattr(reference, "complete", not hasattr(reference, "geometry"))
-        name = self.desk.hold_against(
-            getattr(reference, "data", reference) if hasattr(reference, "complete") else reference,
-            getattr(reference, "name", None) or name, complete,
-        )  # fmt: skip
+        name = self.desk.hold_against(reference, name)
         self._judgment = None
         self.layers.refresh()
         self._refresh()
@@ -174,15 +171,25 @@ class Studio(pn.viewable.Viewer):
 
     def accept(self, reason=""):
         """Accept the current outline and go to the next."""
-        self.review.accept(self.review.current, reason)
-        self.review.next()
-        self.edited()
+        self._decide("Accepted", partial(self.review.accept, reason=reason))
 
     def reject(self, reason):
         """Reject the current outline, with a reason, and go to the next."""
-        self.review.reject(self.review.current, reason)
+        self._decide("Rejected", partial(self.review.reject, reason=reason))
+
+    def _decide(self, done, act):
+        self.tools.stop()
+        one, name = self.review.current, self.desk.called().get(self.review.current)
+        act(one)
         self.review.next()
-        self.edited()
+        self.edited(f"{done}: {name}")
+
+    def restore(self, one, reason=""):
+        """Bring a rejected outline back into the queue, and make it the current one."""
+        self.tools.stop()
+        self.review.restore(one, reason)
+        self.review.go(one)
+        self.edited(f"Back in the queue: {self.desk.called()[one]}")
 
     def go(self, one):
         """Make an outline the current one, and look at it."""
@@ -209,8 +216,9 @@ class Studio(pn.viewable.Viewer):
     def take(self, outlines):
         """Review other outlines of the date instead; refused while acts are not saved."""
         self.require_saved()
+        self.tools.stop()
         self.desk.take(outlines)
-        self.edited(f"{len(outlines)} outlines to review")
+        self.edited(f"{counted(len(outlines), 'outline')} to review")
 
     def refresh(self):
         """Show everything as it is now, after a script changed `review`, `lab` or `desk`."""
@@ -222,40 +230,61 @@ class Studio(pn.viewable.Viewer):
     def require_saved(self):
         """GlacierlabError while acts of the review are not saved."""
         if unsaved := self.review.unsaved:
-            raise GlacierlabError(f"{unsaved} acts of this review are not saved: save or undo them first.")
+            raise GlacierlabError(f"{counted(unsaved, 'act')} not saved yet: save or undo first.")
 
-    def edited(self, told=""):
-        """Show what an act changed; every act of the browser ends here."""
+    def edited(self, told="Changed"):
+        """Show what an act changed, and say so; every act of the browser ends here."""
+        self._show_review()
+        self.tell(f"{told}. {self._where_kept()} {clock()}", "done")
+
+    def _show_review(self):
         self.layers.draw_outlines()
         self.judge_anew()
         self._refresh()
-        self.tell(f"{told + ', ' if told else ''}{self._where_kept()} {clock()}", "done")
 
     def told_of(self, act, told):
-        """Show what an undo or a redo changed."""
+        """Show what an undo or a redo changed: `act` is what the review called it."""
         self.tools.again()
         if act is None:
             self.tell("There is nothing to take back or do again.")
         else:
-            self.edited(told)
+            act = act.removeprefix("undo ").removeprefix("redo ")
+            self.edited(f"{told}: {ACTS.get(act, act)}")
 
     def save(self, path=None, *, overwrite=()):
         """Save the review to its GeoPackage, or to a new one; see `Review.save`."""
+        changes, acts = self.review.changes, self.review.unsaved
         saved = self.desk.save(path, overwrite=overwrite)
-        self.edited()
-        self.tell(f"saved to {saved.name} {clock()}", "done")
+        self._show_review()
+        self.tell(f"{told_of_save(changes, acts, saved.name)} {clock()}", "done")
         return saved
 
     def recover(self):
-        """Bring back what a session that was killed had not saved; how many acts."""
+        """Bring back what an ended session of the same analyst had not saved; how many acts."""
+        end_abandoned()
         found = self.review.recover()
         if found:
-            self.edited()
-            self.tell(f"recovered {found} edits of a session that was not saved", "done")
+            if self.review.queue.set_index("id").status[self.review.current]:
+                self.review.next()
+            self._show_review()
+            told = f"Here again: {counted(found, 'act')} of a session that ended without a save."
+            self.tell(f"{told} {self._where_kept()}", "done")
         return found
 
+    def _loaded(self):
+        """The page is there: what an old session of it did is brought back, or told."""
+        if not self.recover():
+            self.queue.refresh()
+
+    def close(self):
+        """End the session: what is not saved waits beside the file for the next one of the same analyst."""
+        self.desk.close()
+
     def _where_kept(self):
-        return "saved to sidecar" if self.desk.keeps else "kept in this session"
+        if self.desk.file is None:
+            return "Kept until this page is closed: download the outlines to keep them longer."
+        kept = "Kept safe; " if self.desk.keeps else ""
+        return f"{kept}Save writes it to {self.desk.file.name}."
 
     # ---- the map ----
 
@@ -283,7 +312,7 @@ class Studio(pn.viewable.Viewer):
 
         if self.tools.tapped(x, y):
             return
-        outlines, place = self.review.outlines, Point(x, y)
+        outlines, place = self.layers.seen, Point(x, y)
         hit = outlines.iloc[outlines.sindex.query(place, predicate="intersects")]
         if len(hit):
             self.review.go(hit["review_id"].iloc[hit.area.argmin()])
@@ -296,10 +325,11 @@ class Studio(pn.viewable.Viewer):
         """Another tab is open: the one before takes its layer away."""
         before, now = self._tabs[self._shown], self._tabs[self.tabs.active]
         self._shown = self.tabs.active
-        for tab, name in [(before, "closed"), (now, "opened")]:
-            if name == "opened":
-                tab.refresh()
-            getattr(tab, name, lambda: None)()
+        if hasattr(before, "closed"):
+            before.closed()
+        now.refresh()
+        if hasattr(now, "opened"):
+            now.opened()
 
     def _refresh(self):
         """Show the open tab as things are now, and the queue."""
@@ -309,79 +339,30 @@ class Studio(pn.viewable.Viewer):
             open_now.refresh()
 
     def _head(self):
-        """What is looked at, above the map."""
+        """What is looked at, above the map; a date that is told already is not told again."""
         scene = self.desk.scene
-        told = [self.label, *(scene.attrs.get(key, "") for key in ("title", "sensor") if scene is not None)]
-        told = dict.fromkeys(str(each).replace("_", " ") for each in told if each)
-        self.heading.object = f'<div style="font-size:15px;font-weight:600">{escape(" · ".join(told))}</div>'
+        title, sensor = (
+            ("", "") if scene is None else (scene.attrs.get(key, "") for key in ("title", "sensor"))
+        )
+        has_date = self.label in str(title) or self.layers.dates.visible
+        sensor = SENSORS[sensor].long_name if sensor in SENSORS else sensor
+        told = ["" if has_date else self.label, title, sensor]
+        told = " · ".join(dict.fromkeys(str(each) for each in told if each))
+        self.heading.object = f'<div style="font-size:15px;font-weight:600">{escape(told)}</div>'
+
+    def _welcome(self):
+        status = self.review.queue["status"]
+        if len(status):
+            told = f"{(status == '').sum()} of {counted(len(status), 'outline')}"
+            self.tell(f"{told} to decide on, the most doubtful first.")
+        else:
+            self.tell("No outlines yet: map some under Threshold, or draw one under Review.")
 
     def _pressed(self, name):
         dict(
             next=self.queue.go_next, previous=self.queue.go_previous, accept=self.queue.do_accept,
             undo=self.queue.do_undo,
         )[name]()  # fmt: skip
-
-    def later(self, kind, work, show):
-        """Do work in a thread and show what it gives, unless newer work of its kind was asked for meanwhile.
-
-        Without a browser it is done at once.
-        """
-        document = self._document()
-        if document is None:
-            show(work())
-            return
-        self._asked[kind] = ticket = object()
-        wanted = lambda: self._asked[kind] is ticket
-
-        def run():
-            if not wanted():
-                return
-            try:
-                found = work()
-            except Exception as error:  # nobody waits for this thread: what went wrong is told
-                if not isinstance(error, GlacierlabError):
-                    LOG.warning("Work for the page failed", exc_info=error)
-                document.add_next_tick_callback(partial(self.tell, str(error), "error"))
-                return
-            document.add_next_tick_callback(lambda: show(found) if wanted() else None)
-
-        POOL.submit(run)
-
-    def tell(self, text, kind="info"):
-        """Say something in the line below the map; screen readers read it."""
-        mark, color = KINDS[kind]
-        style = f"border-left:5px solid {color};padding-left:8px;font-weight:600"
-        self.status.object = f'<div role="status" style="{style}">{mark}{escape(text)}</div>'
-
-    def doing(self, function):
-        """A handler of events that calls a function without them; an error of ours is told, not raised."""
-        return self.doing_with(lambda *_: function())
-
-    def doing_with(self, function):
-        """The same, with the arguments. It holds a session's document, which Panel's own handlers do not."""
-
-        def act(*args):
-            self._acting += 1
-            try:
-                function(*args)
-            except GlacierlabError as error:
-                self.tell(str(error), "error")
-            finally:
-                self._acting -= 1
-
-        def handler(*args):
-            document = self._document()
-            if document is None or self._acting:  # what an act of ours changes is answered within it
-                act(*args)
-            else:
-                document.add_next_tick_callback(partial(act, *args))
-
-        return handler
-
-    def _document(self):
-        """The document of a session with a browser, or None."""
-        document = self.map.figure.document
-        return None if document is None or document.session_context is None else document
 
 
 def first_bounds(desk):

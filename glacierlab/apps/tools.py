@@ -28,7 +28,7 @@ class Tools:
         self.klass = pn.widgets.Select(name="Class", sizing_mode="stretch_width")
         self.reclassify = button("Set class", doing(self.do_reclassify), align="end")
         self.map.on_edited(studio.doing_with(self._moved))
-        self._filling = False
+        self._filling, self._moving = False, None  # the outline whose corners are on the map
         self.panel = pn.Column(
             pn.Row(self.edit, self.draw, self.cut, sizing_mode="stretch_width"),
             pn.Row(self.hole, self.fill, sizing_mode="stretch_width"),
@@ -59,36 +59,38 @@ class Tools:
 
     def again(self):
         """Show the corners as they are now, after an undo."""
-        if self.edit.value and self.desk.review.current is not None:
-            self.map.edit(self.desk.review.geometry(self.desk.review.current))
+        self._moving = self.desk.review.current if self.edit.value else None
+        self.map.edit(None if self._moving is None else self.desk.review.geometry(self._moving))
 
     # ---- corners ----
 
     def _begin_or_end(self):
         if not self.edit.value:
-            self.map.edit(None)
+            self.again()
             return
         self._named()
+        self._filling = False
         self.studio.zoom_to_current()
         self.again()
         self.studio.tell("Drag a corner; click an edge for a new one; double click a corner to remove it.")
 
     def _moved(self, geometry):
-        if self.desk.review.current is not None:
-            self.desk.review.replace(self.desk.review.current, geometry)
-            self.studio.edited()
+        if self._moving is not None and self._moving == self.desk.review.current:
+            self.desk.review.replace(self._moving, geometry)
+            self._done("Corners changed")
 
     # ---- drawn ----
 
     def do_draw(self):
         self._named()
+        self.stop()
         self.studio.tell(DRAWING)
         self.map.draw("polygon", self.studio.doing_with(self._drawn))
 
     def _drawn(self, geometry):
         new = self.desk.review.add(geometry, self.klass.value)
         self.desk.review.go(new)
-        self.studio.edited()
+        self._done("Drawn")
 
     def do_cut(self):
         self._named()
@@ -98,7 +100,7 @@ class Tools:
 
     def _cut(self, line):
         pieces = self.desk.review.cut(self.desk.review.current, line)
-        self.studio.edited(f"cut into {len(pieces)}")
+        self._done(f"Cut into {len(pieces)} pieces")
 
     def do_hole(self):
         self._named()
@@ -108,7 +110,7 @@ class Tools:
 
     def _hole(self, polygon):
         self.desk.review.cut_hole(self.desk.review.current, polygon)
-        self.studio.edited()
+        self._done("Hole cut")
 
     def do_fill(self):
         self._named()
@@ -124,7 +126,7 @@ class Tools:
             return False
         self._filling = False
         self.desk.review.remove_hole(self.desk.review.current, Point(x, y))
-        self.studio.edited()
+        self._done("Hole filled")
         return True
 
     # ---- at once ----
@@ -132,17 +134,20 @@ class Tools:
     def do_trim(self):
         self._named()
         self.desk.review.trim(self.desk.review.current)
-        self.studio.edited()
+        self._done("Trimmed")
 
     def do_repair(self):
         self._named()
         self.desk.review.repair(self.desk.review.current)
-        self.studio.edited()
+        self._done("Repaired")
 
     def do_reclassify(self):
         self._named()
         self.desk.review.reclassify(self.desk.review.current, self.klass.value)
-        self.studio.edited()
+        self._done(f"Now {self.klass.value.replace('_', ' ')}")
+
+    def _done(self, what):
+        self.studio.edited(f"{what}: {self.desk.called()[self.desk.review.current]}")
 
     def _named(self):
         if not self.desk.analyst:

@@ -2,9 +2,12 @@
 
 import panel as pn
 
-from . import pages
+from . import charts, pages
+from .gallery import show_focus
 from .mapview import MapView
+from .methods import methods
 from .pictures import Pictures
+from .plots import Plot
 
 SHADE = 0.4  # of the hillshade, so that the pale colors of small rates stand out
 FRAME = {"flex": "1 1 420px", "min-width": "0", "max-width": "100%"}
@@ -38,11 +41,14 @@ class Views:
 
     def chart(self, chart):
         """A chart as wide as its card."""
-        return pn.pane.Bokeh(chart.figure, sizing_mode="stretch_width")
+        return Plot(chart.figure, sizing_mode="stretch_width")
 
-    def new_map(self, bounds, height):
-        """A map with a hillshade where there is a DEM."""
+    def new_map(self, bounds, height, told):
+        """A map with a hillshade where there is a DEM; `told` is for those who cannot see it."""
         view = MapView(self.story.glaciers.crs, bounds, height=height, dark=self.theme == "dark")
+        charts.say(view.figure, "", told)
+        paper = charts.INK[self.theme].paper
+        view.figure.update(background_fill_color=paper, border_fill_color=paper)
         if self.story.holdings.dem is not None:
             shade = self.story.once("hillshade", lambda: hillshade_of(self.story.holdings.dem))
             view.show("base", shade, "hillshade", opacity=SHADE)
@@ -94,7 +100,8 @@ class Views:
             elif view == "glacier":
                 self.body.objects = [GlacierPage(self, self.dashboard.glacier).panel]
             else:
-                self.body.objects = [self.html(pages.methods(self.story), styles={"max-width": "62rem"})]
+                self.body.objects = [self.html(methods(self.story), styles={"max-width": "62rem"})]
+            show_focus(self.panel)
         elif self.overview is not None:
             self.overview.update()
 

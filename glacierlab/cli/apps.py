@@ -9,6 +9,7 @@ import click
 from ..errors import GlacierlabError
 from .group import main
 from .mapping import several
+from .opening import open_truth
 
 serving_options = several(
     click.option(
@@ -42,8 +43,9 @@ serving_options = several(
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--analyst", help="The name in the audit trail; else asked for, or the login.")
+@click.option("--reference", metavar="FILE", help="Outlines or class map that scores are of.")
 @serving_options
-def inspect(paths, analyst, **options):
+def inspect(paths, analyst, reference, **options):
     """Look at outlines on their scenes, correct and sign them, in a browser.
 
     PATH is a folder that `demo` or `map` wrote, a scene, an inventory; several are shown together. Edits are
@@ -52,7 +54,7 @@ def inspect(paths, analyst, **options):
     \b
     Examples:
       glacierlab demo && glacierlab inspect glacierlab-demo
-      glacierlab inspect my-map my-reference.gpkg --analyst "Ana"
+      glacierlab inspect my-map --reference my-reference.gpkg --analyst "Ana"
     """
     require_panel()
     from ..apps.holdings import holdings_of
@@ -60,12 +62,16 @@ def inspect(paths, analyst, **options):
     from ..apps.studio import inspect as studio
 
     held = holdings_of(*paths)
-    serve(lambda: studio(held, analyst=analyst), title=f"Inspect: {named(paths)}", **asked(options))
+    truth = open_reference(reference) if reference else None
+    make = lambda: studio(held, analyst=analyst, reference=truth)
+    serve(make, title=f"Inspect: {named(paths)}", **asked(options))
 
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...")
-@click.option("--inspect", "with_inspect", is_flag=True, help="Also serve the inspector, linked to.")
+@click.option(
+    "--inspect", "with_inspect", is_flag=True, help="Also serve the inspector of scenes, linked to."
+)
 @serving_options
 def dashboard(folders, with_inspect, **options):
     """What changed between dates, in a browser: map, series, table, a page for each glacier.
@@ -82,7 +88,21 @@ def dashboard(folders, with_inspect, **options):
     from ..apps.gallery import boards
     from ..apps.serving import serve
 
-    serve(boards(folders, with_inspect), title=f"Change: {named(folders)}", **asked(options))
+    pages = boards(folders, with_inspect)
+    if with_inspect and not any(path.endswith("/inspect") for path in pages):
+        click.echo(
+            "There is no inspector: it needs a scene, as a folder of `glacierlab demo` or `map` holds one. "
+            "`glacierlab inspect` opens outlines alone."
+        )
+    serve(pages, title=f"Change: {named(folders)}", **asked(options))
+
+
+def open_reference(path):
+    """A `Reference` of a file, by its name: a class map labels all ice, outlines perhaps some."""
+    from ..report import Reference
+
+    data = open_truth(path)
+    return Reference(data, Path(path).name, complete=not hasattr(data, "geometry"))
 
 
 def require_panel():

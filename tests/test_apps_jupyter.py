@@ -1,0 +1,134 @@
+"""The apps in a notebook: without a browser, and in JupyterLab as a person uses it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+pytest.importorskip("panel", reason="the apps need panel")
+from bokeh.document import Document
+from bokeh.plotting import figure
+
+from glacierlab.apps.plots import Plot
+
+INSPECTOR = """
+import panel as pn
+pn.extension("tabulator", inline=True)
+import glacierlab as gl
+scene = gl.synthetic_scene(seed=1, shape=(60, 80))
+studio = gl.apps.inspect(scene, scene.glacier.map_glaciers(), analyst="Ana")
+before = studio.bounds
+studio
+"""
+DASHBOARD = """
+import panel as pn
+pn.extension("tabulator", inline=True)
+import glacierlab as gl
+world = gl.synthetic_world(40, [1990, 2000, 2010], (60, 80))
+dashboard = gl.apps.change(gl.teach.true_dates(world), pixel_m=30)
+dashboard
+"""
+
+
+def test_a_figure_leaves_the_document_of_a_notebook_as_it_was():
+    comms = pytest.importorskip("pyviz_comms", reason="a notebook speaks through pyviz_comms")
+    drawn, seen, document = figure(width=100, height=100), [], Document()
+    drawn.x_range.on_change("start", lambda attr, old, new: seen.append(new))
+    document.add_root(Plot(drawn).get_root(document, comms.Comm()))
+    document.hold()  # as Panel does while it reads what the notebook sent
+    drawn.x_range.start = 5
+    document.unhold()
+    assert seen == [5]
+    assert document.callbacks.hold_value is None
+
+
+def address(runtime, wait_s=60):
+    """Where the server of a runtime folder listens, once it answers."""
+    for _ in range(wait_s):
+        for path in runtime.glob("jpserver-*.json"):
+            url = json.loads(path.read_text())["url"]
+            with urllib.request.urlopen(f"{url}api/status?token=asked", timeout=30):
+                return url
+        time.sleep(1)
+    raise TimeoutError("JupyterLab did not start")
+
+
+@pytest.fixture
+def lab(browser, tmp_path):
+    """A function of the code of cells: they are opened in JupyterLab and run; it returns the page."""
+    pytest.importorskip("jupyterlab", reason="this needs JupyterLab")
+    nbformat = pytest.importorskip("nbformat", reason="this needs JupyterLab")
+    runtime = tmp_path / ".runtime"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"),
+        *("--IdentityProvider.token=asked", f"--ServerApp.root_dir={tmp_path}"),
+    ]
+    own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(tmp_path / ".config")}
+    with open(tmp_path / ".log", "w") as log:
+        process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log, cwd=tmp_path)
+
+    def run(*cells):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, tmp_path / "lesson.ipynb")
+        page = browser.new_page(viewport={"width": 1800, "height": 1300})
+        page.goto(f"{address(runtime)}lab/tree/lesson.ipynb?token=asked&reset")
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator(".bk-Figure").last.wait_for(timeout=120_000)
+        page.wait_for_timeout(3000)  # the figure tells the kernel its size, and gets its pictures
+        return page
+
+    try:
+        yield run
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def prints(page, text):
+    """Run the second cell until it prints a text."""
+    cell = page.locator(".jp-Cell").nth(1)
+    for _ in range(10):
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(1500)
+        printed = "".join(cell.locator(".jp-OutputArea-output pre").all_inner_texts())
+        if text in printed:
+            return
+    raise AssertionError(f"{text!r} is not in {printed!r}")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_inspector_answers_in_jupyterlab(lab):
+    page = lab(INSPECTOR, "print(studio.tabs.active, len(studio.review.trail), studio.bounds != before)")
+    page.locator(".bk-tab").nth(1).click()
+    page.get_by_role("button", name="Accept", exact=True).click()
+    page.get_by_role("status").filter(has_text="Accepted").wait_for()
+    prints(page, "1 1 ")
+    page.get_by_role("button", name="Undo").last.click()
+    prints(page, "1 2 ")
+    page.locator(".bk-tab").nth(2).click()
+    page.get_by_text("Above it").wait_for()
+    prints(page, "2 2 ")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_dashboard_answers_in_jupyterlab(lab):
+    page = lab(DASHBOARD, "print(dashboard.told, dashboard.view, dashboard.glacier)")
+    name = page.locator(".tabulator-row").first.locator(".tabulator-cell").nth(2).inner_text()
+    page.get_by_label("Name or id contains").fill(name)
+    page.keyboard.press("Enter")
+    prints(page, "1 of ")
+    page.get_by_role("button", name="Reset").first.click()
+    prints(page, "all ")
+    page.locator(".tabulator-row").first.locator(".tabulator-cell").nth(2).click()
+    page.get_by_role("heading", name=name).first.wait_for()
+    prints(page, f"glacier {name}")
