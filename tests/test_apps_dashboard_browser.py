@@ -1,6 +1,7 @@
 """The change dashboard as a person uses it, in a browser."""
 
 import re
+from contextlib import suppress
 
 import geopandas as gpd
 import pytest
@@ -44,17 +45,23 @@ def url(served, story):
 
 def status(page, text):
     """Wait until the dashboard says how many glaciers are chosen."""
-    page.get_by_role("status").filter(has_text=text).wait_for(timeout=15_000)
+    said(page, text).wait_for(timeout=15_000)
 
 
-def settled(page, number):
-    """Wait until the table has rows that stay: a click on one that Panel draws anew is lost."""
-    last = page.locator(".tabulator-row").nth(number - 1)
-    for _ in range(20):
-        row = last.element_handle(timeout=15_000)
-        page.wait_for_timeout(300)
-        if row.evaluate("row => row.isConnected"):
+def said(page, text):
+    return page.get_by_role("status").filter(has_text=text)
+
+
+def insist(click, awaited):
+    """Click until what is awaited is there: a click on a table that Panel draws anew is lost."""
+    from playwright.sync_api import TimeoutError as NothingCame
+
+    for _ in range(3):
+        click()
+        with suppress(NothingCame):
+            awaited.wait_for(timeout=10_000)
             return
+    raise AssertionError("Nothing came of three clicks.")
 
 
 def test_a_brush_filters_all_and_a_shared_address_shows_the_same(browser, url):
@@ -89,9 +96,7 @@ def test_keyboard_text_and_rows_choose(browser, url):
     page.get_by_label("Name or id contains").fill("")
     page.keyboard.press("Enter")
     status(page, "all 4 glaciers")
-    settled(page, 4)
-    page.locator(".tabulator-row input[type=checkbox]").nth(1).click()
-    status(page, "1 of 4 glaciers")
+    insist(page.locator(".tabulator-row input[type=checkbox]").nth(1).click, said(page, "1 of 4 glaciers"))
     assert page.locator(".tabulator-row").count() == 4
     page.wait_for_function("window.location.search.includes('picked=RGI-middle')")
     page.get_by_label("Open the page of a glacier").fill("LARGE")
@@ -112,11 +117,8 @@ def test_a_sorted_row_is_still_its_glacier(browser, url):
     header = page.locator(".tabulator-col").filter(has_text="loss [%/a]")
     header.click()
     rows.nth(0).filter(has_text="RGI-large").wait_for()
-    header.click()  # the other way round
-    rows.nth(0).filter(has_text="RGI-small").wait_for()
-    settled(page, 4)
-    page.locator(".tabulator-row input[type=checkbox]").nth(0).click()
-    status(page, "1 of 4 glaciers")
+    insist(header.click, rows.nth(0).filter(has_text="RGI-small"))  # the other way round
+    insist(page.locator(".tabulator-row input[type=checkbox]").nth(0).click, said(page, "1 of 4 glaciers"))
     page.wait_for_function("window.location.search.includes('picked=RGI-small')")
     rows.nth(3).locator(".tabulator-cell").nth(5).click()
     page.get_by_role("heading", name="large (RGI-large)").wait_for()

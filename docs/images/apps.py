@@ -101,9 +101,10 @@ def main():
     parser.add_argument("--folder", help="what `glacierlab demo --dates 12` wrote")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, sync_playwright() as starter:
+        twelve = Path(made) / "twelve"
         if not asked.folder:
-            demo.run(made, dates=12)
-        pages = pages_of(asked.folder or made)
+            demo.run(twelve, dates=12)
+        pages = pages_of(asked.folder or twelve)
         browser = starter.chromium.launch(executable_path=chromium(), args=FLAGS)
         with serving(pages) as (url, _):
             for name in asked.names or VIEWS:
