@@ -55,7 +55,7 @@ VIEWS = {  # name → path, size, what is done first
     "dashboard": ("/", TALK, ()),
     "dashboard_dark": ("/?theme=dark", TALK, ()),
     "dashboard_below": ("/", TALK, (down(900),)),
-    "glacier": ("/?rgi_id=4", TALK, ()),
+    "glacier": ("/?rgi_id=2", TALK, ()),
     "methods": ("/?view=methods", TALK, ()),
     "dashboard_phone": ("/", PHONE, ()),
     "dashboard_phone_dark": ("/?theme=dark", PHONE, (down(900),)),
