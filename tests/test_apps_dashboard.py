@@ -415,6 +415,59 @@ def test_each_number_says_which_glaciers_it_is_of(coming_and_going):
     assert "Of 2 chosen glaciers: all with an area at both dates." in shown.headline.object
 
 
+def boxes_of(year, *bounds):
+    """Outlines of a year without ids."""
+    return gpd.GeoDataFrame(
+        {"src_date": [f"{year}-08-15"] * len(bounds)},
+        geometry=[shapely.box(*each) for each in bounds],
+        crs=UTM,
+    )
+
+
+def test_what_split_off_a_glacier_that_is_not_chosen_is_no_gain():
+    """One glacier of 9 km² loses a tongue of 2; another of 1 km² shrinks by 0.19."""
+
+    one, other = (0, 0, 3000, 3000), (9000, 0, 10_000, 1000)
+    main, tongue, less = (0, 0, 2000, 3000), (2200, 0, 3000, 2500), (9000, 0, 9900, 900)
+    dates = {"1990": boxes_of(1990, one, other), "2005": boxes_of(2005, main, tongue, less)}
+    dates |= {"2020": boxes_of(2020, main, tongue, less)}
+    found = gl.apps.change(dates, pixel_m=30)
+    assert found.totals.loss_km2.iloc[0] == pytest.approx(1.0 + 0.19, abs=0.01)  # all: nothing is left out
+    parts = found.table.query("status == 'split'")
+    assert len(parts) == 2
+    assert parts[["rate_pct_per_a", "rate_km2_per_a", "loss_pct"]].isna().all(axis=None)
+    found.filter.size = (None, 5)  # the tongue and the small one
+    assert found.told == "2 of 3 glaciers"
+    row = found.totals.iloc[0]
+    assert row.loss_km2 == pytest.approx(0.19, abs=0.01)
+    assert (row.chosen, row.glaciers_1, row.glaciers_2, row.apart, row.apart_between) == (2, 1, 1, 1, 0)
+    assert found.series.area_km2.tolist() == pytest.approx([1.0, 0.81, 0.81], abs=0.01)
+    said = pages.headline(found, found.totals, found.series, found.trend)
+    assert "1 in no sum, for they divided from others that are not chosen, or joined them" in said
+    halves = [shapely.box(-100, -100, 2100, 4000), shapely.box(2100, -100, 20_000, 4000)]
+    regions = gpd.GeoDataFrame({"half": ["west", "east"]}, geometry=halves, crs=UTM)
+    found = gl.apps.change(dates, regions=regions, pixel_m=30)
+    east = found.totals.set_index("group").loc["east"].iloc[0]
+    assert east.loss_km2 == pytest.approx(0.19, abs=0.01)
+
+
+def test_a_glacier_that_joined_another_for_a_while_is_not_in_the_chart():
+    one, other, both = (0, 0, 2000, 1000), (2200, 0, 3000, 1000), (0, 0, 3000, 1000)
+    dates = {
+        "1990": boxes_of(1990, one, other),
+        "2005": boxes_of(2005, both),
+        "2020": boxes_of(2020, one, other),
+    }
+    found = gl.apps.change(dates, pixel_m=30)
+    found.filter.size = (None, 1)
+    row = found.totals.iloc[0]
+    assert (row.chosen, row.glaciers_1, row.apart, row.apart_between) == (1, 1, 0, 1)
+    assert row.loss_km2 == pytest.approx(0, abs=1e-6)
+    assert found.series.empty or not found.series.area_km2.any()
+    found.__panel__()
+    assert "1 not in the trend and the chart of areas" in found._views.overview.headline.object
+
+
 def test_glaciers_without_an_area_are_told(dates):
     rows = [(name, year, 10.0) for name in ("RGI-large", "RGI-middle") for year in ("1990", "2020")]
     series = pd.DataFrame(rows, columns=["glacier", "window", "area_km2"])

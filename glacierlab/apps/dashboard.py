@@ -17,6 +17,7 @@ from ..errors import GlacierlabError
 from ..io.schemas import ID_COLUMNS
 from ..io.write import write_outlines
 from . import gallery
+from .families import whole
 from .filtering import CONDITIONS, Filter, read_query
 from .sessions import address, later, write_address
 from .story import OF_A_GLACIER, Story, grouped_by, told
@@ -142,9 +143,10 @@ class Dashboard(pn.viewable.Viewer):
     def series(self):
         """The sum of the chosen glaciers at each date (`change.area_series`), errors summed by `sums`.
 
-        `glaciers` says how many of them have an area there.
+        Glaciers that divided from others, or joined them, count where the others are chosen too. `glaciers`
+        says how many have an area there.
         """
-        chosen = self._in_book(self.chosen)
+        chosen = whole(self._in_book(self.chosen), self.story.families[1])
         found = series_total(self.story.book, chosen, self.sums)
         there = dict(zip(self.story.labels, self.story.there[chosen].sum(axis=0), strict=True))
         return found.assign(glaciers=[int(there[label]) for label in found["window"]])
@@ -160,12 +162,16 @@ class Dashboard(pn.viewable.Viewer):
 
         A row for each group and each way to sum errors, see `change.totals.change_total`, with the numbers of
         its glaciers that are `chosen`, and that have an area at the first date (`glaciers_1`), at the last
-        (`glaciers_2`), or only between them (`glaciers_between`); None of one date.
+        (`glaciers_2`), or only between them (`glaciers_between`). Those that divided from others outside the
+        group, or joined them, are in no sum (`apart`), or in none but this one (`apart_between`).
+
+        None of one date.
         """
         if len(self.story.labels) < 2:
             return None
         groups = self._groups()
-        found = change_total(self.story.book, {name: self._in_book(own) for name, own in groups.items()})
+        summed = {name: whole(self._in_book(own), self.story.families[0]) for name, own in groups.items()}
+        found = change_total(self.story.book, summed)
         numbers = pd.DataFrame({name: self._numbers(own) for name, own in groups.items()}).T
         return found.join(numbers, on="group")
 
@@ -181,10 +187,15 @@ class Dashboard(pn.viewable.Viewer):
 
     def _numbers(self, own):
         """How many glaciers of a group have an area when."""
-        there = self.story.there[self._in_book(own)]
+        book, there = self._in_book(own), self.story.there
         first, last = there[:, 0], there[:, -1]
-        numbers = {"chosen": own, "glaciers_1": first, "glaciers_2": last}
-        numbers["glaciers_between"] = there.any(axis=1) & ~first & ~last
+        by_ends, by_steps = (whole(book, each) for each in self.story.families)
+        at_ends, between = book & (first | last), book & there.any(axis=1) & ~first & ~last
+        numbers = {
+            "chosen": own, "glaciers_1": by_ends & first, "glaciers_2": by_ends & last,
+            "glaciers_between": between & by_steps, "apart": (at_ends & ~by_ends) | (between & ~by_steps),
+            "apart_between": at_ends & by_ends & ~by_steps,
+        }  # fmt: skip
         return {name: int(each.sum()) for name, each in numbers.items()}
 
     def _in_book(self, chosen):

@@ -159,12 +159,17 @@ def figures(shown):
 def basis(row):
     """Which of the chosen glaciers a row of `Dashboard.totals` sums, in a sentence."""
     chosen = counted(row.chosen, "chosen glacier")
-    if row.chosen == row.glaciers_1 == row.glaciers_2:
+    if row.chosen == row.glaciers_1 == row.glaciers_2 and not row.apart_between:
         return f"Of {chosen}: all with an area at both dates."
     told = [f"Of {chosen}: {row.glaciers_1} with an area at the first date, {row.glaciers_2} at the last"]
     if row.glaciers_between:
         told.append(f"{row.glaciers_between} only between these, in the trend and the chart of areas alone")
-    if unknown := row.chosen - row.glaciers - row.glaciers_between:
+    others = "divided from others that are not chosen, or joined them"
+    if row.apart:
+        told.append(f"{row.apart} in no sum, for they {others}")
+    if row.apart_between:
+        told.append(f"{row.apart_between} not in the trend and the chart of areas, for between they {others}")
+    if unknown := row.chosen - row.glaciers - row.glaciers_between - row.apart:
         told.append(f"{unknown} at none, in no sum")
     return "; ".join(told) + "."
 
@@ -190,8 +195,15 @@ def totals_table(dashboard, totals):
         ])  # fmt: skip
     kinds = [kind for kind in totals["unc_kind"].unique() if kind in MEANING]
     told = [f"Errors of per cents and rates: {dashboard.sums}. {'; '.join(map(SUMS.get, sums))}."]
+    if dashboard.sums != "parts":
+        told += [
+            "Errors are summed over the glaciers of each date; that of a loss is the root of both squared."
+        ]
     told += [f"± is {MEANING[kind]}; significant: {SIGNIFICANT[kind]}." for kind in kinds]
-    caption = "Areas of the chosen glaciers that have one at the date; in brackets, how many these are."
+    caption = (
+        "Areas of the chosen glaciers that have one at the date; in brackets, how many these are. Those that "
+        "divided from others outside the choice or the group, or joined them, are left out."
+    )
     return table(heads, rows, caption) + "".join(f'<p class="soft">{escape(text)}</p>' for text in told)
 
 

@@ -24,6 +24,7 @@ from ..errors import DataWarning, GlacierlabError, InventoryError
 from ..io.inventory import open_inventory
 from ..io.schemas import ID_COLUMNS
 from ..outlines.routes import centerlines
+from .families import families
 from .holdings import Holdings, held, is_date, opened
 from .rows import names_of
 
@@ -34,6 +35,9 @@ OF_A_GLACIER = [
     "loss_unc_pct", "years", "rate_km2_per_a", "rate_unc_km2_per_a", "rate_pct_per_a", "rate_unc_pct_per_a",
     "unc_kind", "significant", "status",
 ]  # fmt: skip
+
+
+SHARES = [name for name in OF_A_GLACIER if name.startswith(("rate_", "loss_pct", "loss_unc_pct"))]
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Story:
     trends: pd.DataFrame | None
     book: Ledger  # glaciers in the order of `glaciers`
     notes: list  # what the package warned of, and what is missing
+    families: tuple  # of the book's glaciers, see `families`
     layers: dict = field(default_factory=dict)  # what regions are called by → name of each glacier's region
     _made: dict = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -249,7 +254,8 @@ def measured(holdings, regions=None, asked=None):
     if not dated:
         book, series = replace(book, labels=[*tables]), series.assign(window=next(iter(tables)))
     glaciers = glaciers_of(tables, book, changes)
-    story = Story(holdings, found, tables, glaciers, series, changes, trends, book, notes + heard)
+    kin = families(found, book.glaciers)
+    story = Story(holdings, found, tables, glaciers, series, changes, trends, book, notes + heard, kin)
     story.layers = layers_of(story.glaciers, regions)
     return story
 
@@ -350,6 +356,8 @@ def glaciers_of(tables, book, changes):
     areas = pd.DataFrame(book.area_km2, book.glaciers)
     size = areas.where(areas > 0).bfill(axis=1)[0].reindex(ids)
     middles = shapely.point_on_surface(found.geometry.values)
+    divided = found["status"].isin(DIVIDED.values())
+    found[[*SHARES]] = found[[*SHARES]].mask(divided)  # of which glacier would they be?
     return found.assign(
         significant=found["significant"].astype("boolean"),
         status=found["status"].fillna(""),
