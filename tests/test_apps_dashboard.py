@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+import xarray as xr
 
 import glacierlab as gl
 from glacierlab.errors import InventoryError
@@ -466,6 +467,21 @@ def test_a_glacier_that_joined_another_for_a_while_is_not_in_the_chart():
     assert found.series.empty or not found.series.area_km2.any()
     found.__panel__()
     assert "1 not in the trend and the chart of areas" in found._views.overview.headline.object
+
+
+def test_fronts_are_of_glaciers_that_stay_whole():
+    one, other = (0, 0, 2000, 3000), (4000, 0, 5000, 3000)
+    dates = {"1990": boxes_of(1990, one, other)}
+    dates["2020"] = boxes_of(2020, (0, 0, 1000, 3000), (1200, 0, 2000, 3000), (4000, 400, 5000, 3000))
+    x, y = np.arange(-485.0, 5500, 30), np.arange(3485.0, -500, -30)
+    heights = 2000 + 0.2 * y[:, None] + 0.0005 * np.abs(x[None, :] - 4500)
+    dem = xr.DataArray(heights, coords={"y": y, "x": x}, dims=("y", "x")).rio.write_crs(UTM)
+    found = gl.apps.change(dates, dem=dem, pixel_m=30)
+    found.__panel__()
+    shown = found._views.overview.heights.fronts
+    (whole,) = found.table.query("status == 'both'").index
+    assert shown.source.data["label"] == [whole]
+    assert shown.source.data["ys"][0][-1] == pytest.approx(400, abs=60)
 
 
 def test_glaciers_without_an_area_are_told(dates):

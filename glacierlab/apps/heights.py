@@ -55,7 +55,7 @@ class Heights:
     def show(self, ids):
         """Draw what is known of some glaciers; what is not measured yet comes when it is."""
         self.ids = ids
-        names = [*ids[: charts.MOST_LINES]]
+        names = [name for name in ids if self.story.is_alone(name)][: charts.MOST_LINES]
         labels = [each for each in self.story.tables if each in self.dates.value]
         self._newest = wanted = object()
 

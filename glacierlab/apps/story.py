@@ -91,6 +91,11 @@ class Story:
         rows = self.trends[self.trends["glacier"] == name]
         return None if own["status"].isin(DIVIDED.values()).any() or rows.empty else rows.iloc[0]
 
+    def is_alone(self, name):
+        """Whether a glacier neither divided nor joined others: its front is then one through all dates."""
+        own = self.families[1][self.book.glaciers == name]
+        return np.isin(self.families[1], own).sum() < 2
+
     # ---- measured when they are first asked for
 
     def once(self, name, make):
