@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 import zipfile
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import geopandas as gpd
@@ -86,6 +87,22 @@ def spoiled(whole):
     """A zip of which one byte within a packed file is another."""
     at = whole.index(b"ice.shp") + 40
     return whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+
+
+def test_a_zip_of_a_later_version_is_told(parts):
+    whole = bytearray(packed(named(parts)))
+    whole[whole.index(b"PK\1\2") + 6] = 99  # the version that its first entry needs
+    with pytest.raises(InventoryError, match="is packed in a rare way"):
+        read_upload(bytes(whole))
+
+
+def test_any_spoiled_byte_of_a_zip_is_told_or_harmless(parts):
+    whole = packed(named(parts))
+    for place in range(0, len(whole), 7):
+        spoiled = bytearray(whole)
+        spoiled[place] ^= 0xFF
+        with suppress(InventoryError, DataWarning):
+            assert len(read_upload(bytes(spoiled)))
 
 
 def test_a_zip_with_a_password_is_told(parts):

@@ -17,6 +17,7 @@ GEOPACKAGE_IDS = (b"GPKG", b"GP10", b"GP11")  # application_id, bytes 68 to 71 o
 UNPACKED = 4  # times what may be sent: an assumption, for shapefiles pack to a half or a third
 NEEDED, PARTS = (".shp", ".shx", ".prj"), (".shp", ".shx", ".prj", ".dbf", ".cpg")  # of a shapefile
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as all programs pack; others can ask for any memory
+RARE = "The zip has a password or is packed in a rare way: pack it plainly."
 TELL = "Hand in a GeoPackage, GeoJSON or zipped shapefile of polygons."
 ACCEPTED = ".gpkg,.geojson,.json,.zip"  # endings, for a browser's choice of files
 
@@ -106,8 +107,11 @@ def shapefile_in(data, most_bytes):
             found = {ending: packed.read(part) for ending, part in parts.items()}  # never beyond file_size
     except InventoryError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError) as error:
-        raise InventoryError(f"The zip is broken ({str(error).splitlines()[0]}). Pack it again.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        told = (str(error) or type(error).__name__).splitlines()[0]
+        raise InventoryError(f"The zip is broken ({told}). Pack it again.") from None
+    except RuntimeError:  # a version, patch or encryption that Python cannot unpack
+        raise InventoryError(RARE) from None
     if found[".shp"][:4] != SHAPEFILE or found[".shx"][:4] != SHAPEFILE:  # GDAL would try any format
         raise InventoryError("The .shp or .shx in the zip is no shapefile. Pack it again.")
     return found
@@ -132,7 +136,7 @@ def parts_in(entries):
         why = ", which says its CRS" if missing == [".prj"] else ""
         raise InventoryError(f"The shapefile in the zip lacks its {', '.join(missing)}{why}: pack it, too.")
     if any(entry.flag_bits & 1 or entry.compress_type not in PLAIN for entry in parts.values()):
-        raise InventoryError("The zip has a password or is packed in a rare way: pack it plainly.")
+        raise InventoryError(RARE)
     return parts
 
 
