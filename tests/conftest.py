@@ -59,3 +59,15 @@ def _made():
 def made(_made):
     """A small made scene with its truth."""
     return _made.copy(deep=True)
+
+
+@pytest.fixture
+def mapped(made):
+    """Its map."""
+    return made.glacier.map_glaciers()
+
+
+@pytest.fixture
+def outlines(mapped):
+    """The outlines of its map."""
+    return gl.vectorize(mapped["class_map"])

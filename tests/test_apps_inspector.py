@@ -28,16 +28,6 @@ from glacierlab.errors import GridError, InventoryError
 
 
 @pytest.fixture
-def mapped(made):
-    return made.glacier.map_glaciers()
-
-
-@pytest.fixture
-def outlines(mapped):
-    return gl.vectorize(mapped["class_map"])
-
-
-@pytest.fixture
 def package(outlines, tmp_path):
     names = [f"ice {number}" for number in range(len(outlines))]
     gl.write_outlines(outlines.assign(glac_name=names), tmp_path / "outlines.gpkg")

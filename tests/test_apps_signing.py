@@ -8,11 +8,6 @@ pytest.importorskip("panel")
 
 
 @pytest.fixture
-def mapped(made):
-    return made.glacier.map_glaciers()
-
-
-@pytest.fixture
 def package(mapped, tmp_path):
     gl.write_outlines(gl.vectorize(mapped["class_map"]), tmp_path / "outlines.gpkg")
     return tmp_path / "outlines.gpkg"

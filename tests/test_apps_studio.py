@@ -21,16 +21,6 @@ HOSTILE = ["<script>alert(1)</script>", "x" * 300, "جبل جليدي", "a\nb;`$
 
 
 @pytest.fixture
-def mapped(made):
-    return made.glacier.map_glaciers()
-
-
-@pytest.fixture
-def outlines(mapped):
-    return gl.vectorize(mapped["class_map"])
-
-
-@pytest.fixture
 def studio(made, mapped, outlines):
     return gl.apps.inspect(made, mapped, outlines, analyst="Ana")
 
