@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
-.PHONY: help demo dashboard test check lab bench screenshots clean
+.PHONY: help demo dashboard test check lab notebooks docs workshop-kit bench screenshots clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/with-models  ## the whole story, from a scene to scored outlines, into glacierlab-demo/
 	$(BIN)/glacierlab demo
@@ -27,6 +27,15 @@ check: .venv/with-test  ## format, lint and doctests
 
 lab: .venv/with-all  ## the lessons in JupyterLab
 	$(BIN)/jupyter lab notebooks
+
+notebooks: .venv/with-all,test  ## run every lesson headless, with its time and memory, into notebooks/executed/
+	$(BIN)/python notebooks/run.py
+
+docs: .venv/with-all,test,docs  ## the documentation, into docs/_build/html/ (lessons with results after `make notebooks`)
+	$(BIN)/sphinx-build -W --keep-going -j auto docs docs/_build/html
+
+workshop-kit: .venv/with-all,test,docs  ## all that a class needs without a network, as one zip in dist/
+	$(BIN)/python notebooks/kit.py
 
 bench: .venv/with-all,test,bench  ## every benchmark in turn
 	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
