@@ -4,10 +4,12 @@
 its part of the package when it is first used.
 """
 
+import sys as _sys
 from importlib import import_module
 from importlib.metadata import version
 
 from . import accessors as _accessors  # noqa: F401  registers .glacier
+from .errors import extras as _extras
 
 __version__ = version("glacierlab")
 
@@ -69,7 +71,8 @@ __all__ = ["__version__", *_WHERE, *_PARTS]
 
 def __getattr__(name):
     if name in _WHERE:
-        value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+        with _extras(f"{__name__}.{name}"):
+            value = getattr(import_module(f".{_WHERE[name]}", __name__), name)
     elif name in _PARTS:
         value = import_module(f".{name}", __name__)
     else:
@@ -80,3 +83,9 @@ def __getattr__(name):
 
 def __dir__():
     return sorted(__all__)
+
+
+if "IPython" in _sys.modules:  # Tab offers names of layers, models and the like
+    from .completing import register as _register
+
+    _register()

@@ -5,6 +5,8 @@ from types import MethodType
 
 import xarray as xr
 
+from .errors import extras
+
 
 class Method:
     """A function of a scene or raster as a method, loaded when it is first looked at.
@@ -19,7 +21,8 @@ class Method:
         self.function = self.function or name
 
     def __get__(self, accessor, owner):
-        function = getattr(import_module(f".{self.module}", __package__), self.function)
+        with extras(f".glacier.{self.function}"):
+            function = getattr(import_module(f".{self.module}", __package__), self.function)
         return function if accessor is None else MethodType(function, accessor._object)
 
 
@@ -48,6 +51,9 @@ class SceneAccessor(Accessor):
     to_reflectance = Method("io.radiometry")
     valid_mask = Method("quality")
 
+    __repr__ = Method("report.cards", "scene_text")
+    _repr_html_ = Method("report.cards", "scene_html")
+
 
 @xr.register_dataarray_accessor("glacier")
 class RasterAccessor(Accessor):
@@ -61,3 +67,6 @@ class RasterAccessor(Accessor):
     predict = Method("inference.prediction")
     terrain = Method("features.dem")
     threshold = Method("features.threshold")
+
+    __repr__ = Method("report.cards", "raster_text")
+    _repr_html_ = Method("report.cards", "raster_html")

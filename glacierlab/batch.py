@@ -75,6 +75,18 @@ def map_scenes(
         The model or the DEM cannot be used at all.
     WriteError
         The folder or its summary cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> scenes = {f"seed {seed}": gl.synthetic_scene(seed, shape=(64, 64)) for seed in (1, 2)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     summary = map_scenes(scenes, folder, progress=False)
+    >>> summary[["scene", "status", "outlines"]]
+        scene status  outlines
+    0  seed_1     ok         3
+    1  seed_2     ok         4
     """
     scenes, folder, opening = named(scenes, folder), Path(folder), opening or {}
     key = predicting(model)[1].key if model is not None else None

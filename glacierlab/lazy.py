@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from .errors import extras
+
 
 def lazily(package, where):
     """`__getattr__`, `__dir__` and `__all__` of a package, by a dict of public name → module.
@@ -13,7 +15,8 @@ def lazily(package, where):
     def get(name):
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f".{where[name]}", package), name)
+        with extras(f"{package}.{name}"):
+            return getattr(import_module(f".{where[name]}", package), name)
 
     def names():
         return sorted({*vars(sys.modules[package]), *where})

@@ -73,6 +73,16 @@ def map_glaciers(
     Raises
     ------
     MissingBandError, RadiometryError, UnknownNameError, GlacierlabError
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> found = map_glaciers(scene, size=3)
+    >>> found.attrs["layer"], found.attrs["threshold"]
+    ('red/swir16', 2.0)
+    >>> float(gl.score(found, scene.truth).loc["glacier", "precision"].round(1))
+    0.9
     """
     image = layer(scene, layer_name)
     mask = threshold(image, default_threshold(image, layer_name) if value is None else value)
@@ -125,6 +135,16 @@ def map_by_model(scene, model="default", *, keep_ice=True, min_area_km2=0.01, **
         As in `predict`.
     GlacierlabError
         Torch is not installed, or an argument is not what it should be.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> found = map_by_model(scene, "default")
+    >>> found.class_map.attrs["flag_meanings"]
+    'background clean_ice debris_covered_ice glacial_lake'
+    >>> found.probability.dims
+    ('class', 'y', 'x')
     """
     predict, models = predicting(model)
     prediction = predict(scene, models.members, **how)
@@ -266,6 +286,19 @@ def outline(prediction, dem=None, *, divides=None, classes=None, min_area_km2=0.
     Raises
     ------
     GridError, InventoryError, SceneError
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = outline(gl.map_glaciers(scene))
+    >>> glaciers = outline(gl.map_glaciers(scene), dem=scene.elevation)
+    >>> len(patches), len(glaciers)
+    (5, 5)
+    >>> glaciers[["area_km2", "zmin_m", "zmax_m"]].head(2).round(1)
+       area_km2  zmin_m  zmax_m
+    0       0.2  2900.4  2980.2
+    1       0.2  2868.7  2959.6
     """
     codes = prediction["class_map"] if hasattr(prediction, "data_vars") else prediction
     merged, debris = one_glacier_class(codes)

@@ -55,6 +55,16 @@ def valid_mask(scene, keep_ice=False, ndsi_above=NDSI_ICE, swir_below=DARK_SWIR)
     Raises
     ------
     MissingBandError, RadiometryError
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> flags = xr.full_like(scene.truth, 0b1000, dtype="uint16")  # bit 3 of Landsat's QA_PIXEL: cloud
+    >>> cloudy = scene.assign(qa=flags.drop_attrs().assign_attrs(native="qa_pixel"))
+    >>> float(valid_mask(cloudy).mean()), round(float(valid_mask(cloudy, keep_ice=True).mean()), 1)
+    (0.0, 0.2)
     """
     if "qa" not in scene:
         raise MissingBandError(f"No quality layer: the scene has {list(scene.data_vars)}, but no 'qa'.")
@@ -100,6 +110,15 @@ def check(scene):
     ------
     GridError
         The scene has several dates.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> check(scene).verdict.value_counts().to_dict()
+    {'ok': 12}
+    >>> check(scene.assign(red=scene.red * 10_000)).query("verdict == 'fail'").index.tolist()
+    ['scale']
     """
     import rioxarray  # noqa: F401  registers .rio
 

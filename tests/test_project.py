@@ -93,9 +93,9 @@ def test_version_is_in_one_place():
 # ---- imports
 
 ORDER = [
-    "lazy", "errors", "tables", "scores", "io", "features", "quality", "series", "synthetic", "samples",
+    "errors", "lazy", "cells", "tables", "scores", "io", "features", "quality", "series", "synthetic", "samples",
     "models", "train", "inference", "judge", "outlines", "change", "mapping",
-    "viz", "report", "batch", "apps", "demo", "accessors", "teach", "cli", "__main__",
+    "viz", "report", "batch", "apps", "demo", "accessors", "completing", "teach", "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})
 MAY_IMPORT = {  # only these parts import it

@@ -1,7 +1,7 @@
 """Numbers that papers printed, computed anew through the public functions; those that differ stay so."""
 
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -10,19 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import glacierlab as gl
-from glacierlab.errors import GlacierlabError
+from glacierlab.errors import GlacierlabError, UnknownNameError
+from glacierlab.tables import PUBLISHED
+from glacierlab.tables import published as table
 
-TABLES = Path(__file__).parent / "published"
-VERIFIED = pd.read_csv(TABLES / "verification.csv").set_index(["table", "row", "metric"])
+VERIFIED = table("verification").set_index(["table", "row", "metric"])
 PERIODS = {
     "1986-2003": ("1986-1988", "2001-2003"),
     "2003-2021": ("2001-2003", "2019-2021"),
     "1986-2021": ("1986-1988", "2019-2021"),
 }
-
-
-def table(name, **dtypes):
-    return pd.read_csv(TABLES / f"{name}.csv", dtype=dtypes)
 
 
 def series(error="uncertainty_km2"):
@@ -168,6 +165,42 @@ def test_published_number(name, row, metric):
 def test_every_number_that_differs_is_known():
     assert len(VERIFIED) == 312
     assert VERIFIED.status.value_counts().to_dict() == {"ok": 275, "differs": 37}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_table_says_where_it_is_from(name):
+    rows = table(name)
+    assert len(rows) >= 2
+    assert (
+        rows.attrs["source"] == "ours" or "doi:" in rows.attrs["source"] or "arXiv:" in rows.attrs["source"]
+    )
+    assert rows.attrs["where"]
+
+
+def test_the_folder_holds_the_tables_that_are_named():
+    folder = files("glacierlab.tables").joinpath("published")
+    assert {path.name for path in folder.iterdir()} == {f"{name}.csv" for name in PUBLISHED}
+
+
+def test_a_table_that_is_not_there():
+    with pytest.raises(UnknownNameError, match="Unknown published table 'chen2022_table4'"):
+        table("chen2022_table4")
+
+
+def kappa_of(row):
+    """Kappa of F1 and mean IoU, where false finds are as many as misses."""
+    iou = row.f1 / (2 - row.f1)
+    background = 2 * row.miou - iou
+    tn = background / (1 - background)
+    tp = iou / (1 - iou)
+    return gl.scores_from(tp, 0.5, 0.5, tn)["kappa"]
+
+
+@pytest.mark.parametrize("method", ["fcn32s", "deeplabv3plus"])
+def test_scores_of_the_text_hang_together(method):
+    row = table("chu2022_text_testset").set_index("method").loc[method]
+    assert kappa_of(row) == pytest.approx(row.kappa, abs=2e-4)
+    assert row.asd_m == pytest.approx(2 * row.asd_px, abs=1.1e-4)
 
 
 # ---- what the tables say beyond their numbers

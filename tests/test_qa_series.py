@@ -1,7 +1,5 @@
 """The quality report of areas through time; Chen et al. 2022, Table V(a), with its slip by ten."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,13 +11,12 @@ import glacierlab as gl
 from glacierlab.errors import InventoryError
 
 qa = gl.outlines.qa
-PUBLISHED = Path(__file__).parent / "published/chen2022_table5a_areas.csv"
 
 
 @pytest.fixture
 def chen():
     names = {"period": "window", "uncertainty_km2": "area_unc_km2"}
-    return pd.read_csv(PUBLISHED).rename(columns=names)
+    return gl.tables.published("chen2022_table5a_areas").rename(columns=names)
 
 
 def corrected(chen):

@@ -38,7 +38,7 @@ def test_specialist_layer(answer, expected):
             "odd": (0.2, -0.01), "harmful": (0.3, -0.2)}  # fmt: skip
     rows = [(DEBRIS, group, much) for group, (much, _) in owed.items()]
     rows += [(CLEAN, group, little) for group, (_, little) in owed.items()]
-    assert check("specialist_layer", answer, table_of(rows), DEBRIS, CLEAN).startswith(expected)
+    assert check("06.1", answer, table_of(rows), DEBRIS, CLEAN).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_replaceable_group(answer, expected):
         for groups in (shuffled, without)
     )
     dropped.loc[dropped["class"] == CLEAN, "importance"] = 9.0  # another class has no say
-    assert check("replaceable_group", answer, permuted, dropped, DEBRIS).startswith(expected)
+    assert check("06.2", answer, permuted, dropped, DEBRIS).startswith(expected)
 
 
 class Says:
@@ -95,7 +95,7 @@ def judged(monkeypatch):
 )  # fmt: skip
 def test_lean_stack(judged, answer, expected):
     lean = lambda layers: Says(7 if "coherence" in layers else 2)
-    assert check("lean_stack", answer, Says(8), lean, judged, DEBRIS, 2, 0.85).startswith(expected)
+    assert check("06.3", answer, Says(8), lean, judged, DEBRIS, 2, 0.85).startswith(expected)
 
 
 def test_lean_stack_trains_nothing_for_what_it_refuses(judged):
@@ -103,4 +103,4 @@ def test_lean_stack_trains_nothing_for_what_it_refuses(judged):
         raise AssertionError("trained")
 
     for answer in ("ndsi", [], ["snow"], ["red", "ndsi", "slope"]):
-        assert check("lean_stack", answer, Says(8), lean, judged, DEBRIS, 2, 0.85).startswith("Not yet.")
+        assert check("06.3", answer, Says(8), lean, judged, DEBRIS, 2, 0.85).startswith("Not yet.")

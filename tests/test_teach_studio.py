@@ -132,7 +132,7 @@ def queue(*errors):
     ],
 )
 def test_outlines_to_review(answer, expected):
-    assert said("outlines_to_review", answer, queue(0.5, 0.3, 0.1, 0.1, np.nan)).startswith(expected)
+    assert said("10.1", answer, queue(0.5, 0.3, 0.1, 0.1, np.nan)).startswith(expected)
 
 
 @pytest.fixture
@@ -141,14 +141,14 @@ def review():
 
 
 def test_sound_outlines(review):
-    judged = lambda: said("sound_outlines", review.outlines, review, 1.9)
+    judged = lambda: said("10.3", review.outlines, review, 1.9)
     assert judged().startswith("Not yet. Problems are left in 2 outlines, the first in 0: overlaps 1 by")
     review.reject("1", "away with it")
     assert judged().startswith("Not yet. No problem is left, but 1.90 km² became 1.00 km²")
     review.undo()
     review.trim("1")
     assert judged().startswith("Right. No outline has a problem any more, and all 1.90 km²")
-    assert said("sound_outlines", 3, review, 1.9).startswith("Not yet. Give review.outlines")
+    assert said("10.3", 3, review, 1.9).startswith("Not yet. Give review.outlines")
 
 
 def test_net_change(review):
@@ -156,7 +156,7 @@ def test_net_change(review):
     review.reject("0-2", "no ice")
     review.replace("1", square(900, 0, 1100))
     review.undo()
-    judged = lambda answer: said("net_change", answer, review.trail)
+    judged = lambda answer: said("10.2", answer, review.trail)
     net = review.trail.change_km2.sum()
     assert net == pytest.approx(-0.3, rel=2e-3)  # a strip of 300 m by 1 km; the ellipsoid's is 0.08 % larger
     assert judged(net).startswith("Right. -0.3")
@@ -170,7 +170,7 @@ def test_net_change(review):
 
 def test_border_offset(two):
     wide = two.set_geometry(two.buffer(10, join_style="mitre"))
-    judged = lambda answer, *given: said("border_offset", answer, *(given or (two, wide)))
+    judged = lambda answer, *given: said("10.4", answer, *(given or (two, wide)))
     assert judged(10).startswith("Right. +10.0 m")
     assert judged(-10).startswith("Not yet. -10.0 m has the wrong sign")
     assert judged(14).startswith("Not yet. 14.0 m is more than the offset")

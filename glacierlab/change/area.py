@@ -197,6 +197,14 @@ def area_total(outlines):
     InventoryError
         A column is missing, or the table holds bounds and intervals, several dates of a glacier, or a
         "total".
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> outlines = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64)).outlines(2020)
+    >>> total = area_total(gl.area_uncertainty(outlines, pixel_m=30))
+    >>> total[["glaciers", "area_km2", "area_unc_linear_km2", "area_unc_rss_km2"]].round(2).values.tolist()
+    [[12.0, 0.92, 0.32, 0.12]]
     """
     needed = ["area_km2", "area_unc_km2", "area_unc_kind"]
     if missing := [name for name in needed if name not in outlines]:

@@ -88,6 +88,17 @@ def assess(inventories, *, by=None, years="dates", method=None, pixel_m=None, de
     DataWarning
         Errors by the size law, tables that keep their own although `pixel_m` is given, ids that do not last,
         outlines dated outside of the date of their inventory.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> found = assess({str(year): world.outlines(year) for year in world.years}, pixel_m=30)
+    >>> found.labels, found.by
+    (['1990', '2020'], 'glac_id')
+    >>> total = found.changes.query("glacier == 'total' and errors_summed == 'linear'")
+    >>> total[["loss_km2", "loss_pct"]].round(1).values.tolist()
+    [[0.3, 24.0]]
     """
     labels, _, tables = dated(inventories, "assess", 2)
     labels = [in_years(label) for label in labels]

@@ -76,6 +76,19 @@ def fit_area_error(outlines, truths, probability=None, *, by=None, pixel_m=None,
     -----
     DataWarning
         Fewer than 30 glaciers were compared.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> truths = [world.outlines(year) for year in world.years]
+    >>> mapped = [truth.assign(geometry=truth.buffer(15)) for truth in truths]  # half a pixel too far out
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", gl.errors.DataWarning)  # fewer than 30 glaciers: a try
+    ...     error = fit_area_error(mapped, truths, pixel_m=30)
+    >>> round(error.bias_px, 1), error.glaciers
+    (0.6, 15)
     """
     probability = [None] * len(outlines) if probability is None else probability
     if not len(outlines) == len(truths) == len(probability) or not len(outlines):

@@ -77,6 +77,15 @@ def area_series(inventories, *, by=None, total=None, missing=None):
     -----
     DataWarning
         A total of glaciers that are not in every inventory.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> dates = {str(year): gl.area_uncertainty(world.outlines(year), pixel_m=30) for year in world.years}
+    >>> series = area_series(dates, total="linear", missing="vanished")
+    >>> series[series.glacier == "total"][["window", "area_km2", "area_unc_km2"]].round(1).values.tolist()
+    [['1990', 1.2, 0.4], ['2020', 0.9, 0.3]]
     """
     series = dated_rows(inventories, by)
     if total is not None:

@@ -58,6 +58,16 @@ def elevation_change(first, second, dem, *, band_m=50.0, by=None):
     -----
     Both outlines are burned on one grid, RGI 7.0's for the ground that they cover together
     (`outlines.attributes` has its rule), by the share of each cell that they cover, to a 25th.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> first, second = (world.outlines(year).query("area_km2 > 0.05") for year in world.years)
+    >>> bands = elevation_change(first, second, world.scene(2020).elevation, band_m=100)
+    >>> total = bands.query("glacier == 'total' and from_m > 0")
+    >>> total[["from_m", "area_1_km2", "loss_km2"]].round(1).values.tolist()
+    [[2800.0, 0.6, 0.2], [2900.0, 0.4, 0.1]]
     """
     if not band_m > 0:
         raise GlacierlabError(f"band_m={band_m} is no height: give meters above 0.")
@@ -123,6 +133,15 @@ def halves(ours, other, dem, *, min_overlap=0.5):
     That our median elevation divides the other outlines too is an assumption; so is that an outline of the
     other inventory belongs to the one of ours that it shares most ground with, and that one that none of
     ours lies on is divided at its own median.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> first, second = (world.outlines(year).query("area_km2 > 0.05") for year in world.years)
+    >>> table = halves(second, first, world.scene(2020).elevation)
+    >>> table[table.glacier == "total"][["zone", "area_km2", "other_km2"]].round(1).values.tolist()
+    [['ablation', 0.4, 0.6], ['accumulation', 0.4, 0.5], ['unknown', 0.0, 0.0], ['all', 0.8, 1.0]]
     """
     shapes, crs = on_equal_areas([ours, other], "halves")
     one, two, shared = links(*shapes, min_overlap)

@@ -38,6 +38,18 @@ def regions_of(outlines, regions, column=None):
     ------
     InventoryError
         No such column, none that names regions, invalid polygons or no CRS.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> from shapely import box
+    >>> import glacierlab as gl
+    >>> glaciers = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64)).outlines(2020)
+    >>> west, south, east, north = glaciers.total_bounds
+    >>> halves = [box(west, south, (west + east) / 2, north), box((west + east) / 2, south, east, north)]
+    >>> regions = gpd.GeoDataFrame({"name": ["west", "east"]}, geometry=halves, crs=glaciers.crs)
+    >>> regions_of(glaciers, regions).value_counts().to_dict()
+    {'west': 8, 'east': 4}
     """
     require_outlines(regions, "A layer of regions")
     column = column_of(regions, column)

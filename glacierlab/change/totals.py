@@ -51,6 +51,15 @@ def ledger(series, *, by=None):
     ------
     InventoryError
         As `area_series`.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> dates = {str(year): gl.area_uncertainty(world.outlines(year), pixel_m=30) for year in world.years}
+    >>> book = ledger(dates)
+    >>> book.labels, book.area_km2.sum(axis=0).round(1).tolist(), book.sums
+    (['1990', '2020'], [1.2, 0.9], ['linear', 'root-sum-square'])
     """
     rows = dated_rows(series, by)
     rows = rows[rows["glacier"] != TOTAL]
@@ -93,6 +102,16 @@ def series_total(book, chosen=slice(None), how="linear"):
     pandas.DataFrame
         A row a date: glacier, window, date, area_km2, area_unc_km2, area_unc_kind. `trend` takes it. Without
         glaciers it has no rows.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> dates = {str(year): gl.area_uncertainty(world.outlines(year), pixel_m=30) for year in world.years}
+    >>> book = gl.change.ledger(dates)
+    >>> large = book.area_km2[:, 0] > 0.1
+    >>> series_total(book, large)[["window", "area_km2", "area_unc_km2"]].round(1).values.tolist()
+    [['1990', 0.9, 0.3], ['2020', 0.7, 0.2]]
     """
     sums = sums_of(book, how)
     areas, kinds = book.area_km2[chosen], book.kind[chosen]
@@ -136,6 +155,17 @@ def change_total(book, groups=None, first=None, last=None):
     ------
     InventoryError
         The dates are not two, in order.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> dates = {str(year): gl.area_uncertainty(world.outlines(year), pixel_m=30) for year in world.years}
+    >>> book = gl.change.ledger(dates)
+    >>> large = book.area_km2[:, 0] > 0.1
+    >>> table = change_total(book, {"large": large, "small": ~large}).query("errors_summed == 'linear'")
+    >>> table[["group", "glaciers", "loss_pct"]].round().values.tolist()
+    [['large', 4, 20.0], ['small', 11, 36.0]]
     """
     first, last = book.labels[0] if first is None else first, book.labels[-1] if last is None else last
     dates = {label: place for place, label in enumerate(book.labels)}

@@ -33,6 +33,14 @@ class Quantizer:
     ------
     GlacierlabError
         The numbers make no such scale.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import glacierlab as gl
+    >>> gray = gl.features.Quantizer(levels=4, low=0.0, high=1.0)
+    >>> gray(xr.DataArray([[-0.1, 0.3, 0.6, 1.2]], dims=("y", "x"))).values.tolist()
+    [[0.0, 1.0, 2.0, 3.0]]
     """
 
     levels: int

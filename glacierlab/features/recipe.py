@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
+from ..cells import html_of, lines_of
 from ..errors import GlacierlabError, warn
 from ..io.layers import pixel_size_m
 from ..io.radiometry import FLAGS, kind_of
@@ -114,6 +115,14 @@ class Recipe:
         settle("max_pixels", int(self.max_pixels))
         settle("limits", percentiles_of(self.limits, "limits"))
         settle("glcm", texture_options(self.glcm))
+
+    # ---- how it is shown ----
+
+    def __repr__(self):
+        return lines_of(*recipe_facts(self))
+
+    def _repr_html_(self):
+        return html_of(*recipe_facts(self))
 
     # ---- what it makes ----
 
@@ -302,6 +311,30 @@ def stack(scene, layers, **options):
     elif options:
         raise GlacierlabError(f"A recipe holds its own options: {sorted(options)} cannot be given again.")
     return (layers if layers.fitted else layers.fit(scene)).apply(scene)
+
+
+def recipe_facts(recipe):
+    """A title and (label, fact) rows of a recipe."""
+    fitted, groups = recipe.fitted, {}
+    for name in recipe.layers:
+        try:
+            group = read_layer(name, fitted.context if fitted else None).group
+        except GlacierlabError:  # a variable of scenes that are not here yet
+            group = "of the scene"
+        groups.setdefault(group, []).append(name)
+    rows = [(group, ", ".join(names)) for group, names in groups.items()]
+    rows.append(("normalized", "yes" if recipe.normalize else "no"))
+    if any(name.startswith("glcm:") for name in recipe.layers):
+        rows.append(("textures", ", ".join(f"{key} {value}" for key, value in recipe.glcm.items())))
+    if fitted is None:
+        return f"Recipe of {len(recipe.layers)} layers, not fitted", rows
+    size = f"{fitted.pixel_size_m:g} m" if fitted.pixel_size_m else "unknown size"
+    rows.append(("sensor", fitted.sensor or "not said"))
+    rows.append(("radiometry", fitted.radiometry))
+    rows.append(("looked at", f"{fitted.scenes} scenes, {fitted.pixels:,} pixels of {size}"))
+    if fitted.table:
+        rows.append(("tasseled cap", fitted.table))
+    return f"Recipe of {len(recipe.layers)} layers, {len(recipe.features)} features, fitted", rows
 
 
 # ---- fitting ----

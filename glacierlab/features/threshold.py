@@ -83,6 +83,16 @@ def threshold(image, value="otsu"):
     GlacierlabError
         The threshold is not finite; or the image has no observed pixel, or only one value, so that none
         can be found.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> ice = threshold(scene.glacier.ratio("red", "swir16"), 2)
+    >>> ice.attrs["flag_meanings"], round(float((ice == 1).mean()), 2)
+    ('background glacier', 0.26)
+    >>> round(threshold(scene.glacier.index("ndsi"), "otsu").attrs["threshold"], 1)
+    0.3
     """
     if isinstance(value, str):
         number, told = lookup(METHODS, value, kind="threshold")(image), value
@@ -260,6 +270,16 @@ def best_threshold(image, reference, grid=CHEN_SWEEP, *, region=None, tolerance=
     -----
     DataWarning
         The best threshold is the lowest or highest of the sweep.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> curve = best_threshold(scene.glacier.ratio("red", "swir16"), scene.truth, [1.5, 2, 3, 6, 12])
+    >>> curve.best
+    3.0
+    >>> curve.table[["precision", "recall"]].round(1).loc[[1.5, 3, 12]].values.tolist()
+    [[0.8, 0.9], [0.9, 0.9], [1.0, 0.6]]
     """
     image, grid = as_map(image), sorted_grid(grid)
     observed, glacier = observed_and_glacier(reference, image, region)
@@ -374,6 +394,14 @@ def area_curve(image, grid=CHEN_SWEEP):
     ------
     GridError
         The CRS is in degrees.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> areas = area_curve(scene.glacier.ratio("red", "swir16"), [1.5, 2.0, 2.5])
+    >>> areas.round(1).to_dict()
+    {1.5: 1.0, 2.0: 0.9, 2.5: 0.9}
     """
     from ..io.layers import cell_area_m2
 

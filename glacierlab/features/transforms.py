@@ -48,6 +48,15 @@ def tasseled_cap(scene, table=None):
     -----
     DataWarning
         The default was derived for another product level or sensor; `table=` says that it is meant.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> cap = tasseled_cap(gl.synthetic_scene(seed=6, shape=(64, 64)))
+    >>> cap.feature.values[:3].tolist()
+    ['brightness', 'greenness', 'wetness']
+    >>> cap.attrs["source"]
+    'Zhai et al. 2022, Remote Sensing of Environment 274, 112992, doi:10.1016/j.rse.2022.112992'
     """
     name = default_table(scene) if table is None else table
     row = lookup(TASSELED_CAP, name, kind="tasselled-cap table")
@@ -150,6 +159,16 @@ class PCA:
         Of all layers, so that `explained_variance_ratio` is the share of each component.
     pixels : int
         How many were fitted.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> stack = gl.synthetic_scene(seed=6, shape=(64, 64)).glacier.stack(["green", "red", "nir", "swir16"])
+    >>> pca = gl.features.PCA.fit(stack, 2)
+    >>> [round(share, 2) for share in pca.explained_variance_ratio]
+    [0.86, 0.12]
+    >>> pca.transform(stack).sizes
+    Frozen({'feature': 2, 'y': 64, 'x': 64})
     """
 
     features: list

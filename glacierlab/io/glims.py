@@ -73,6 +73,19 @@ def write_glims(
         There is no outline, or one that crosses itself, lacks its date or image, or `images` lack their
         columns.
     WriteError
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> glaciers = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64)).outlines(2020)
+    >>> glaciers = glaciers.assign(src_date="2020-08-15")
+    >>> images = [{"orig_id": "made-2020", "inst_name": "OLI", "acq_time": "2020-08-15"}]
+    >>> told = dict(analysts="Doe, Ana", method="made", images=images)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = write_glims(folder, glaciers, **told)
+    ...     print(sorted(path.name for path in made.glob("*.shp")))
+    ['glaciers.shp', 'image.shp', 'polygons.shp', 'session.shp']
     """
     require_outlines(outlines, "write_glims")
     require_valid(outlines, "write_glims")

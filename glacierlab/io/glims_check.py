@@ -42,6 +42,19 @@ def check_glims(folder):
     -------
     pandas.DataFrame
         Findings: `file`, `row` (-1 for the whole file), `finding`. Empty where nothing is wrong.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> glaciers = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64)).outlines(2020)
+    >>> glaciers = glaciers.assign(src_date="2020-08-15")
+    >>> images = [{"orig_id": "made-2020", "inst_name": "OLI", "acq_time": "2020-08-15"}]
+    >>> told = dict(analysts="Doe, Ana", method="made", images=images)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     findings = check_glims(gl.write_glims(folder, glaciers, **told))
+    >>> len(findings)
+    0
     """
     tables, findings = {}, []
     for name, about in GLIMS_FILES.items():

@@ -70,6 +70,16 @@ def open_inventory(path, layer=None, *, columns=None, encoding=None):
     -----
     DataWarning
         Polygons were repaired; rows without polygon left out; dates not read; rival analyses kept apart.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     inventory = open_inventory(gl.write_outlines(world.outlines(2020), f"{folder}/glaciers.gpkg"))
+    >>> len(inventory), round(float(inventory.area_km2.sum()), 1)
+    (12, 0.9)
     """
     path = file_of(Path(path))
     outlines = read_vector(path, layer, encoding)

@@ -24,6 +24,16 @@ def open_map(path, chunks=None):
     ------
     SceneError
         Several bands, or values that are no class codes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = open_map(gl.write_raster(scene.truth, f"{folder}/map.tif"))
+    >>> again.dtype, again.shape, again.attrs["flag_meanings"]
+    (dtype('uint8'), (64, 64), 'background clean_ice debris_covered_ice glacial_lake')
     """
     count, *_, tags = open_tags(path)
     if count != 1:

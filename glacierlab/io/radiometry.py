@@ -110,6 +110,16 @@ def to_reflectance(scene, gain=None, offset=None, radiometry=None):
     ------
     RadiometryError
         Nothing says how the numbers become reflectance.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> counts = gl.synthetic_scene(seed=6, shape=(64, 64), radiometry="dn")
+    >>> scene = to_reflectance(counts)
+    >>> counts.attrs["radiometry"], scene.attrs["radiometry"]
+    ('dn', 'sr')
+    >>> round(float(counts.red.median())), round(float(scene.red.median()), 2)
+    (12300, 0.14)
     """
     if scene.attrs.get("radiometry") != "dn":
         return scene

@@ -85,6 +85,12 @@ def sample(name):
     Raises
     ------
     UnknownNameError, SampleError
+
+    Examples
+    --------
+    >>> from glacierlab.io.samples import sample_table
+    >>> sample_table().set_index("name").kind["athabasca":"everest"].to_dict()
+    {'athabasca': 'scene', 'athabasca_outline': 'inventory', 'everest': 'scene'}
     """
     row = lookup(SAMPLES, name, kind="sample")
     folder = fetch(name)

@@ -81,6 +81,16 @@ def open_scene(
     -----
     DataWarning
         The file does not say whether its numbers are DN, scaled or offset; the message has the evidence.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> made = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scene = open_scene(gl.write_raster(made[["red", "nir", "swir16"]], f"{folder}/scene.tif"))
+    >>> list(scene.data_vars), scene.attrs["radiometry"]
+    (['red', 'nir', 'swir16'], 'sr')
     """
     if radiometry not in (None, "dn", "toa", "sr"):
         raise RadiometryError(f"radiometry={radiometry!r} is none of 'dn', 'toa', 'sr'.")

@@ -134,6 +134,18 @@ def write_raster(raster, path):
     WriteError
     GridError
         The raster has several dates.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rasterio
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_raster(scene[["red", "swir16"]], f"{folder}/scene.tif")
+    ...     with rasterio.open(path) as file:
+    ...         print(file.descriptions, file.dtypes)
+    ('red', 'swir16') ('float32', 'float32')
     """
     if "time" in raster.dims:
         raise GridError("A GeoTIFF holds one date: choose it with isel(time=0), or write Zarr with to_zarr.")
@@ -241,6 +253,16 @@ def write_outlines(outlines, path, *, schema=None):
     -----
     DataWarning
         A shapefile cuts names, or texts of more than 254 bytes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> glaciers = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64)).outlines(2020)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_outlines(glaciers, f"{folder}/glaciers.parquet")
+    ...     print(path.name, len(gl.open_inventory(path)) == len(glaciers))
+    glaciers.parquet True
     """
     path = Path(path)
     require_writable(outlines, path)

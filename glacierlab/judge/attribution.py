@@ -99,6 +99,16 @@ def importance(
     A pass costs as much as an evaluation: permuting takes repeats x groups + 1 of them ("permute_others":
     repeats x (groups + 1)), occluding groups + 1; integrated gradients take `steps` of them and one backward
     for each class besides; "drop_group" trains repeats x (groups + 1) times.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> model = gl.load_model("default")
+    >>> scene = gl.judge.whole_scenes(gl.synthetic_scene(seed=6, shape=(64, 64)), like=model, size=32)
+    >>> groups = {"visible": ["blue", "green", "red"], "infrared": ["nir", "swir16", "swir22"]}
+    >>> table = importance(model, scene, groups=groups, repeats=2)
+    >>> table[table["class"] == "mean"].sort_values("importance").group.tolist()
+    ['visible', 'infrared']
     """
     if isinstance(repeats, bool) or not isinstance(repeats, numbers.Integral) or repeats < 1:
         raise GlacierlabError(f"repeats={repeats!r}: give a whole number, 1 or more.")

@@ -223,6 +223,16 @@ def evaluate(
     DataWarning
         The patches mix parts of a split, their recipe or radiometry is not that of the model, or it was
         trained on some of them.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> judged = evaluate(gl.load_model("default"), scene)
+    >>> judged.classes
+    ('background', 'clean_ice', 'debris_covered_ice', 'glacial_lake')
+    >>> judged.scores.loc["clean_ice", ["iou", "f1"]].round(1).tolist()
+    [0.6, 0.7]
     """
     patches = patches_or_scenes(patches, labels, model)
     warn_if_mixed(patches)

@@ -95,6 +95,11 @@ class Card:
         """Colors of those classes that the package's maps know, by name."""
         return {name: CLASSES[name].color for name in self.names if name in CLASSES}
 
+    def _repr_html_(self):
+        from .describe import card_rows, html_card
+
+        return html_card("Card of a model", card_rows(self, self.colors))
+
     def require_fit(self, in_channels, classes):
         """GlacierlabError unless the names are as many as the network's channels and logits."""
         if len(self.features) != in_channels:

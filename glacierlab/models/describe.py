@@ -1,7 +1,9 @@
 """What a model file says of itself, for people."""
 
+from ..cells import folded, html_of, printable
 from .header import ITEM_BYTES
 
+FOLDED = ("training", "metrics")
 STORED = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -14,15 +16,29 @@ def describe(header, groups=None):
     groups : dict of list of str, optional
         The features by group, as `Recipe.groups`.
     """
+    rows = [*rows_of(header, groups), ("written by", f"glacierlab {header.written_by}")]
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(printable(f"{label:<{width}}  {value}") for label, value in rows)
+
+
+def rows_of(header, groups=None):
+    """(label, text) of what a model file, or a `Header` of a model in memory, says."""
     card, colors = header.card, header.colors
     floats = [code for code, _ in header.tensors.values() if code in STORED]
     stored = STORED[min(floats, key=ITEM_BYTES.get)] if floats else "whole numbers"
     network = f"{header.name}, {header.parameters:,} parameters, {stored}"
-    pixel = f"{card.pixel_size_m:g} m" if card.pixel_size_m else "any size"
-    tile = f", tiles of {card.tile} px" if card.tile else ""
-    rows = [
+    return [
         ("network", network),
         ("options", in_words({key: value for key, value in header.options.items() if value is not None})),
+        *card_rows(card, colors, groups),
+    ]
+
+
+def card_rows(card, colors, groups=None):
+    """(label, text) of a card."""
+    pixel = f"{card.pixel_size_m:g} m" if card.pixel_size_m else "any size"
+    tile = f", tiles of {card.tile} px" if card.tile else ""
+    return [
         *features_in(card.features, groups or {}),
         ("classes", ", ".join(f"{name} {colors.get(name, '')}".strip() for name in card.names)),
         (
@@ -35,10 +51,20 @@ def describe(header, groups=None):
         ("temperature", f"{card.temperature:g}"),
         ("license", card.license or "not said"),
         *((name, getattr(card, name)) for name in ("citation", "note") if getattr(card, name)),
-        ("written by", f"glacierlab {header.written_by}"),
     ]
-    width = max(len(label) for label, _ in rows)
-    return "\n".join(printable(f"{label:<{width}}  {value}") for label, value in rows)
+
+
+def html_card(title, rows):
+    """Rows of a card as HTML for a notebook cell; what is within `training` and `metrics` is folded away."""
+    outer, inner = [], {}
+    for label, value in rows:
+        if label.startswith(" ") and outer[-1][0] in FOLDED:
+            inner.setdefault(outer[-1][0], []).append((label, value))
+        else:
+            outer.append((label, value))
+    open_rows = [row for row in outer if row[0] not in inner]
+    parts = "".join(folded(label, its) for label, its in inner.items())
+    return html_of(title, open_rows) + parts
 
 
 def features_in(features, groups):
@@ -83,8 +109,3 @@ def in_words(value):
     if isinstance(value, float):
         return f"{value:.4g}"
     return "unknown" if value is None else str(value)
-
-
-def printable(line):
-    """A line without control characters, which could do more to a terminal than print."""
-    return "".join(each if each.isprintable() else " " for each in line).rstrip()

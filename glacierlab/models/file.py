@@ -72,6 +72,17 @@ def save_model(model, path, *, recipe=None, classes=None, dtype=None, **about):
         makes of its name and options.
     WriteError
         The disk is full, or the path cannot be written; nothing is left of it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> model = gl.models.build_model("unet", 2, 2, widths=[4, 8])
+    >>> names = dict(features=["red", "swir16"], classes=["background", "glacier"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_model(model, f"{folder}/small.safetensors", **names)
+    ...     print(path.name, gl.load_model(path).card.classes)
+    small.safetensors ('background', 'glacier')
     """
     path = Path(path)
     if not isinstance(model, Segmenter):
@@ -126,6 +137,15 @@ def load_model(path):
     ModelFileError
         The file is no model file (a checkpoint of PyTorch is none), was cut short or altered, is of a newer
         version or of a network that is not known here; or its tensors are not those of that network.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> model = load_model("default")
+    >>> model.card.features
+    ('blue', 'green', 'red', 'nir', 'swir16', 'swir22', 'ndsi', 'red/swir16')
+    >>> model.card.classes
+    ('background', 'clean_ice', 'debris_covered_ice', 'glacial_lake')
     """
     path = located(path)
     with opened(path) as file:

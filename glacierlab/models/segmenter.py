@@ -61,6 +61,20 @@ class Segmenter(nn.Module):
         yes = logits.sigmoid()
         return torch.cat([1 - yes, yes], dim=1)
 
+    def _repr_html_(self):
+        from .describe import card_rows, html_card, in_words
+
+        parameters = sum(each.numel() for each in self.parameters())
+        options = {key: value for key, value in self.options.items() if value is not None}
+        rows = [
+            ("takes", f"{self.in_channels} features"),
+            ("gives", f"{self.classes} logits a pixel"),
+            ("parameters", f"{parameters:,}"),
+            ("options", in_words(options)),
+        ]
+        told = card_rows(self.card, self.card.colors) if self.card else [("card", "none: gl.fit fills it in")]
+        return html_card(f"Model {self.name}", [*rows, *told])
+
     def extra_repr(self):
         return f"{self.name!r}, in_channels={self.in_channels}, classes={self.classes}"
 

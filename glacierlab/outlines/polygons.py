@@ -47,6 +47,19 @@ def vectorize(mask, classes=None, min_area_km2=0.0, smooth=None, tolerance=0.5):
         The map has no class of that name.
     GlacierlabError
         `smooth` or `tolerance` is no sensible number.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> table = vectorize(scene.truth, classes=["clean_ice"], min_area_km2=0.05)
+    >>> table[["class", "area_km2", "pixels"]].round(2)
+           class  area_km2  pixels
+    0  clean_ice      0.21     237
+    1  clean_ice      0.20     219
+    2  clean_ice      0.12     134
+    3  clean_ice      0.08      93
+    4  clean_ice      0.05      56
     """
     import geopandas as gpd
 

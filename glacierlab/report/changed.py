@@ -39,6 +39,17 @@ def write_change(folder, inventories, *, title="Glacier change", **asked):
     Raises
     ------
     InventoryError, GridError, WriteError
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = write_change(folder, {year: world.outlines(year) for year in world.years}, pixel_m=30)
+    ...     print(sorted(path.name for path in Path(folder).glob("*.csv")))
+    ['changes.csv', 'events.csv', 'findings.csv', 'series.csv']
     """
     found = assess(inventories, **asked)
     figures = figures_of(found)

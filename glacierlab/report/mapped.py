@@ -46,6 +46,14 @@ class Reference:
     complete : bool
         Whether it labels all ice of the scene. Where it does not, ice outside it is unknown, and recall
         is the only score that means anything.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> reference = gl.Reference(scene.truth, name="the world's truth")
+    >>> reference.name, reference.complete
+    ("the world's truth", True)
     """
 
     data: object
@@ -81,6 +89,17 @@ def write_folder(
     Raises
     ------
     WriteError
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     glaciers = write_folder(folder, scene, scene.glacier.map_glaciers())
+    ...     print(sorted(path.name for path in Path(folder).iterdir()))
+    ['areas.csv', 'class_map.tif', 'map.png', 'outlines.gpkg', 'report.html', 'scene.tif']
     """
     layers = {name: prediction[name] for name in UNCERTAINTIES if name in prediction}
     whole, prediction = prediction, computed(prediction)
@@ -133,6 +152,17 @@ def write_report(
     Returns
     -------
     pathlib.Path
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> found = scene.glacier.map_glaciers()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_report(f"{folder}/report.html", scene, found, found.glacier.outlines())
+    ...     print(page.name, "data:image" in page.read_text(encoding="utf-8"))
+    report.html True
     """
     areas = areas_by_class(prediction["class_map"], outlines)
     curve = curve_figure(scene, prediction, reference) if "layer" in prediction.attrs else None

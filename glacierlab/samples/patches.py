@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from ..errors import GlacierlabError, ManifestError
+from ..errors import GlacierlabError, ManifestError, extras
 from ..tables import lookup
 from .building import build
 from .cache import read_cache, write_cache
@@ -311,7 +311,8 @@ class PatchSet:
         GlacierlabError
             Augmentation for another part than "train", or for other features.
         """
-        from .dataset import PatchDataset  # torch loads only when used
+        with extras("PatchSet.torch"):
+            from .dataset import PatchDataset  # torch loads only when used
 
         chosen = self if part is None else self.subset(part)
         if augmentation is not None:
@@ -330,8 +331,9 @@ class PatchSet:
 
     def sampler(self, part=None, *, seed=0):
         """A torch sampler: as many draws as patches, by `sampling_weights`, with replacement."""
-        from torch import Generator
-        from torch.utils.data import WeightedRandomSampler
+        with extras("PatchSet.sampler"):
+            from torch import Generator
+            from torch.utils.data import WeightedRandomSampler
 
         chosen = self if part is None else self.subset(part)
         generator = Generator().manual_seed(seed)

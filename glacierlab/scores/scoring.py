@@ -62,6 +62,14 @@ def score(prediction, reference, *, classes=None, region=None, boundary=True, to
     -----
     Border pixels are those of a class with a 4-neighbor outside it; beyond the image lies background
     (assumption). An unobserved neighbor makes no border, and unobserved pixels are none (assumption).
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> table = score(scene.glacier.map_glaciers(size=0), scene.truth)
+    >>> table.loc["glacier", ["precision", "recall", "iou"]].round(1).to_dict()
+    {'precision': 0.9, 'recall': 0.9, 'iou': 0.8}
     """
     import pandas as pd
 
@@ -104,6 +112,14 @@ def scores_from(tp=None, fp=None, fn=None, tn=None, *, precision=None, recall=No
     ------
     GlacierlabError
         Neither four counts nor precision and recall, or rates that no map can have together.
+
+    Examples
+    --------
+    >>> scores = scores_from(tp=80, fp=20, fn=20, tn=880)
+    >>> {name: round(float(scores[name]), 3) for name in ("precision", "recall", "iou", "oa", "kappa")}
+    {'precision': 0.8, 'recall': 0.8, 'iou': 0.667, 'oa': 0.96, 'kappa': 0.778}
+    >>> round(float(scores_from(precision=0.9, recall=0.9)["iou"]), 3)
+    0.818
     """
     counts, rates = (tp, fp, fn, tn), (precision, recall, prevalence)
     if all(count is None for count in counts) and precision is not None and recall is not None:
@@ -154,6 +170,12 @@ def polis(a, b):
 
     The mean distance of the vertices of `a` to the boundary of `b`, and the reverse, halved. After
     Avbelj et al. 2015, A metric for polygon comparison and building extraction evaluation.
+
+    Examples
+    --------
+    >>> from shapely import box
+    >>> round(polis(box(0, 0, 10, 10), box(0, 0, 10, 12)), 6)
+    0.5
     """
     import shapely
 
@@ -173,6 +195,14 @@ def burn(outlines, grid):
 
     Outlines are a GeoDataFrame in any CRS, the grid a DataArray (y, x) with CRS and coordinates; the mask,
     a DataArray (y, x) of bool, is in memory. GridError if a CRS is missing or no outline touches the grid.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> mask = burn(world.outlines(2020), world.scene(2020).red)
+    >>> mask.dtype, mask.shape, bool(mask.any())
+    (dtype('bool'), (64, 64), True)
     """
     import rioxarray  # noqa: F401  registers .rio
     from rasterio.features import rasterize
@@ -312,7 +342,17 @@ def _raster(value, what, grid=None):
 
 
 def codes_of(raster, classes):
-    """Class codes by name, from CF flags or, without them, from `classes`; a bool is glacier or not."""
+    """Class codes by name, from CF flags or, without them, from `classes`; a bool is glacier or not.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import glacierlab as gl
+    >>> codes_of(gl.synthetic_scene(seed=6, shape=(64, 64)).truth, None)
+    {'background': 0, 'clean_ice': 1, 'debris_covered_ice': 2, 'glacial_lake': 3}
+    >>> codes_of(xr.DataArray([[True, False]]), None)
+    {'background': 0, 'glacier': 1}
+    """
     if raster.dtype == bool or "flag_meanings" not in raster.attrs:
         return classes if isinstance(classes, dict) and raster.dtype != bool else BINARY
     names, codes = raster.attrs["flag_meanings"].split(), raster.attrs.get("flag_values", [])

@@ -12,7 +12,8 @@ from .model import ADVANCE
 
 MIN_SIDE = 48  # [pixels]
 MOST_LATITUDE = 80
-VIEW = ("snowline_m", "frozen", "clouds", "thin_cloud", "fog", "haze", "weather")
+VIEW = ("snowline_m", "frozen", "rock", "clouds", "thin_cloud", "fog", "haze", "weather")
+ROCK = (0.2, 2.0)  # brightness of rock that may be asked for
 STRIPED = "landsat_etm", "2003-05-31"  # the sensor whose scan line corrector failed, and when
 WIDEST_M = 250_000.0  # of a picture: the ice of more takes hours
 SHARES = ("clouds", "thin_cloud", "fog", "haze")
@@ -70,6 +71,9 @@ def require_view(view):
             raise SceneError(f"{name}={view[name]!r} is no number.")
     if view.get("frozen") not in (None, True, False):
         raise SceneError(f"frozen={view['frozen']!r}: give True or False; None takes the snow line's word.")
+    rock = view.get("rock", 1)
+    if not (isinstance(rock, numbers.Real) and ROCK[0] <= rock <= ROCK[1]):
+        raise SceneError(f"rock={rock!r} is no brightness of rock: give a multiple, {ROCK[0]} to {ROCK[1]}.")
     if line is not None and not (isinstance(line, numbers.Real) and math.isfinite(line)):
         raise SceneError(f"snowline_m={line!r} is no height [m]; None takes the date's.")
 

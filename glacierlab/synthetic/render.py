@@ -18,6 +18,7 @@ from .sky import Sky, make_sky, through, under
 from .spectra import mix, reflective_bands, resampled, shared_patterns
 from .terrain import Noise
 
+ROCKS = ("rock", "scree", "debris", "dark_debris")
 SNOW = ("fresh_snow", "snow", "coarse_snow")
 WATER = ("water", "clear_water", "turbid_water", "lake_ice")
 RADAR = ("look_azimuth", "incidence_angle", "wavelength_m", "looks", "atmosphere_rad")
@@ -39,6 +40,7 @@ class View:
     weather: Noise  # of the day
     snowline_m: float
     altitude_m: float
+    rock: float  # brightness of ROCKS, as a multiple of their rows'
 
 
 def look(
@@ -52,6 +54,7 @@ def look(
     altitude_m,
     snowline_m=None,
     frozen=None,
+    rock=1.0,
     clouds=0.0,
     thin_cloud=0.0,
     fog=0.0,
@@ -73,7 +76,7 @@ def look(
     hung = dict(clouds=clouds, thin_cloud=thin_cloud, fog=fog, haze=haze)
     sky = make_sky(of_day.rng("sky"), ground.elevation, ground.pixel_m, *sun, **hung)
     light = sunlight(ground.elevation, ground.pixel_m, *sun)
-    return View(year, when, ground, cover, light, sky, noise, of_day, line, altitude_m)
+    return View(year, when, ground, cover, light, sky, noise, of_day, line, altitude_m, rock)
 
 
 def observe(view, sensor, *, gaps_m=None):
@@ -85,7 +88,7 @@ def observe(view, sensor, *, gaps_m=None):
     fields = [view.noise("brightness", shape, pixel_m, longest_m=2000, exponent=3.2)]
     fields += [view.noise(f"color {k}", shape, pixel_m, longest_m=9000, exponent=3.8) for k in range(3)]
     patterns = along_flow(shared_patterns(view.noise.rng("patterns"), fields), view.ground.streaks)
-    seen = mix(view.cover, patterns, sensor)
+    seen = mix(view.cover, patterns, sensor, brightness=dict.fromkeys(ROCKS, view.rock))
     light, cloud = under(view.light, view.sky), resampled(sensor)["cloud"].mean
     for band, of_cloud in zip(reflective_bands(sensor), cloud, strict=True):
         pure = seen[band.name]

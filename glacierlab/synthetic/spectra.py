@@ -83,7 +83,7 @@ def resampled(sensor):
     return out
 
 
-def mix(cover, patterns, sensor, darkest=0.2):
+def mix(cover, patterns, sensor, darkest=0.2, brightness=None):
     """Reflectance of pixels that endmembers share, in a sensor's bands.
 
     Parameters
@@ -97,6 +97,8 @@ def mix(cover, patterns, sensor, darkest=0.2):
         A sensor by key, platform or family name.
     darkest : float
         Share of its mean that no endmember falls below, an assumption.
+    brightness : dict of str to float, optional
+        Multiples of endmembers' means by their names, 1 where there is none.
 
     Returns
     -------
@@ -106,11 +108,12 @@ def mix(cover, patterns, sensor, darkest=0.2):
     bands = reflective_bands(sensor)
     shape = next(iter(cover.values())).shape
     mixed = np.zeros((len(bands), *shape), "float32")
-    spectra = resampled(sensor)
+    spectra, brightness = resampled(sensor), brightness or {}
     for name, share in cover.items():
         share = np.ascontiguousarray(share, dtype="float32")
         if share.any():
             mean, loadings, lognormal = spectra[name]
+            mean = mean * np.float32(brightness.get(name, 1))
             fields = np.ascontiguousarray(patterns(name, len(loadings)), dtype="float32")
             add_endmember(share, fields, mean, loadings, lognormal, np.float32(darkest), mixed)
     return {band.name: values for band, values in zip(bands, mixed, strict=True)}

@@ -109,6 +109,15 @@ def synthetic_scene(seed=0, shape=(400, 400), sensor="landsat-8", *, radiometry=
     Raises
     ------
     UnknownNameError, RadiometryError, SceneError
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = synthetic_scene(seed=6, shape=(64, 64))
+    >>> list(scene.data_vars)
+    ['coastal', 'blue', 'green', 'red', 'nir', 'swir16', 'swir22', 'elevation', 'truth']
+    >>> scene.truth.attrs["flag_meanings"].split()
+    ['background', 'clean_ice', 'debris_covered_ice', 'glacial_lake']
     """
     pixel_size_m = SENSORS[sensor_key(sensor)].pixel_size_m
     return synthetic_world(seed, (2020,), shape, pixel_size_m=pixel_size_m).scene(
@@ -118,7 +127,17 @@ def synthetic_scene(seed=0, shape=(400, 400), sensor="landsat-8", *, radiometry=
 
 @dataclass(frozen=True)
 class World:
-    """A made-up landscape; see `synthetic_world`. Every scene and truth of it lies on one grid."""
+    """A made-up landscape; see `synthetic_world`. Every scene and truth of it lies on one grid.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> world.areas().groupby("year").area_km2.sum().round(1).to_dict()
+    {1990: 1.2, 2020: 0.9}
+    >>> world.scene(2020, sensor="sentinel-2").attrs["sensor"]
+    'sentinel2_msi'
+    """
 
     seed: int
     years: tuple[int, ...]
@@ -148,8 +167,11 @@ class World:
             The stripes of Landsat 7 since 31 May 2003, each day elsewhere.
         **view
             snowline_m : height of the snow line [m], instead of the date's; frozen : whether lakes and rivers
-            are, instead of the snow line's saying so; clouds, thin_cloud, fog : share of the pixels under
-            each; haze : optical depth at 0.55 µm; weather : seed of clouds and noise, default 0.
+            are, instead of the snow line's saying so; rock : brightness of rock, scree and debris as a
+            multiple of those in `endmembers.toml`, default 1 (assumption: all four alike; its schist is 0.6
+            of its granite, its light scree 1.7 of its rock), of which the truth knows nothing; clouds,
+            thin_cloud, fog : share of the pixels under each; haze : optical depth at 0.55 µm; weather : seed
+            of clouds and noise, default 0.
 
         Returns
         -------

@@ -13,7 +13,14 @@ from ..errors import UnknownNameError
 
 @dataclass(frozen=True)
 class Band:
-    """A band of a sensor."""
+    """A band of a sensor.
+
+    Examples
+    --------
+    >>> band = SENSORS["sentinel2_msi"].by_name["swir16"]
+    >>> band.native, band.center_um, band.pixel_size_m
+    ('B11', 1.6137, 20)
+    """
 
     native: str  # the sensor's own id, such as B05
     name: str  # STAC common name
@@ -24,7 +31,14 @@ class Band:
 
 @dataclass(frozen=True)
 class Sensor:
-    """A row of `sensors.toml`."""
+    """A row of `sensors.toml`.
+
+    Examples
+    --------
+    >>> sensor = SENSORS["landsat_oli"]
+    >>> sensor.pixel_size_m, [band.name for band in sensor.bands][:4]
+    (30, ['coastal', 'blue', 'green', 'red'])
+    """
 
     long_name: str
     platforms: tuple[str, ...]
@@ -53,7 +67,14 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Product:
-    """A row of `products.toml`: value = gain * DN + add."""
+    """A row of `products.toml`: value = gain * DN + add.
+
+    Examples
+    --------
+    >>> row = PRODUCTS["landsat_c2_l2_sr"]
+    >>> row.level, row.gain, row.add
+    ('sr', 2.75e-05, -0.2)
+    """
 
     level: str  # "sr", "toa" or "kelvin"
     gain: float
@@ -65,7 +86,13 @@ class Product:
 
 @dataclass(frozen=True)
 class Catalog:
-    """A row of `catalogs.toml`."""
+    """A row of `catalogs.toml`.
+
+    Examples
+    --------
+    >>> CATALOGS["earth-search"].url
+    'https://earth-search.aws.element84.com/v1'
+    """
 
     url: str
     source: str
@@ -75,7 +102,13 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Collection:
-    """A row of `collections.toml`: what a STAC collection holds."""
+    """A row of `collections.toml`: what a STAC collection holds.
+
+    Examples
+    --------
+    >>> {key: row.sensors[0] for key, row in COLLECTIONS.items()}
+    {'sentinel-2-l2a': 'sentinel2_msi', 'sentinel-2-c1-l2a': 'sentinel2_msi', 'landsat-c2-l2': 'landsat_tm'}
+    """
 
     sensors: tuple[str, ...]
     reflectance: str  # a key of PRODUCTS
@@ -88,7 +121,13 @@ class Collection:
 
 @dataclass(frozen=True)
 class Mask:
-    """A row of `masks.toml`: the flags of a quality layer and which of them hide the ground."""
+    """A row of `masks.toml`: the flags of a quality layer and which of them hide the ground.
+
+    Examples
+    --------
+    >>> MASKS["scl"].cloud
+    ['cloud_medium_probability', 'cloud_high_probability']
+    """
 
     long_name: str
     kind: str  # "bits" or "classes"
@@ -104,7 +143,13 @@ class Mask:
 
 @dataclass(frozen=True)
 class MapClass:
-    """A row of `classes.toml`."""
+    """A row of `classes.toml`.
+
+    Examples
+    --------
+    >>> {name: row.code for name, row in CLASSES.items()}
+    {'background': 0, 'clean_ice': 1, 'debris_covered_ice': 2, 'glacial_lake': 3, 'glacier': 1}
+    """
 
     code: int
     color: str
@@ -112,7 +157,14 @@ class MapClass:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A row of `ratios.toml`."""
+    """A row of `ratios.toml`.
+
+    Examples
+    --------
+    >>> row = RATIOS["red_swir"]
+    >>> row.numerator, row.denominator, row.threshold
+    ('red', 'swir16', 2.0)
+    """
 
     numerator: str
     denominator: str
@@ -122,7 +174,14 @@ class Ratio:
 
 @dataclass(frozen=True)
 class TasseledCap:
-    """A row of `tasseled_cap.toml`: coefficients by component, in the order of `bands`."""
+    """A row of `tasseled_cap.toml`: coefficients by component, in the order of `bands`.
+
+    Examples
+    --------
+    >>> key, row = next(iter(TASSELED_CAP.items()))
+    >>> key, row.radiometry, list(row.coefficients)[:3]
+    ('landsat_tm_reflectance_crist1985', 'sr', ['brightness', 'greenness', 'wetness'])
+    """
 
     input: str
     sensor: str  # that it was derived for
@@ -137,7 +196,14 @@ class TasseledCap:
 
 @dataclass(frozen=True)
 class SpectralIndex:
-    """A row of `indices.toml`."""
+    """A row of `indices.toml`.
+
+    Examples
+    --------
+    >>> row = INDICES["ndsi"]
+    >>> row.formula, row.bands, row.threshold
+    ('(green - swir16) / (green + swir16)', ['green', 'swir16'], 0.4)
+    """
 
     long_name: str
     formula: str  # arithmetic on common band names
@@ -156,7 +222,13 @@ class SpectralIndex:
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A row of `recipes.toml`."""
+    """A row of `recipes.toml`.
+
+    Examples
+    --------
+    >>> {key: len(row.layers) for key, row in RECIPES.items()}
+    {'cryonet': 24, 'cryonet_landsat': 20}
+    """
 
     layers: tuple[str, ...]
     source: str
@@ -165,7 +237,13 @@ class NamedRecipe:
 
 @dataclass(frozen=True)
 class AugmentationSet:
-    """A row of `augmentations.toml`: the copies that a paper trained with."""
+    """A row of `augmentations.toml`: the copies that a paper trained with.
+
+    Examples
+    --------
+    >>> AUGMENTATIONS["chu2022"].moves
+    ['hflip', 'vflip', 'rot180', 'rot90_cw', 'rot90_ccw']
+    """
 
     moves: tuple[str, ...]
     source: str
@@ -175,7 +253,14 @@ class AugmentationSet:
 
 @dataclass(frozen=True)
 class NamedSplit:
-    """A row of `splits.toml`: shares of the patches, or the regions of each part."""
+    """A row of `splits.toml`: shares of the patches, or the regions of each part.
+
+    Examples
+    --------
+    >>> row = SPLITS["8:1:1"]
+    >>> dict(zip(row.names, row.shares))
+    {'train': 0.8, 'validation': 0.1, 'test': 0.1}
+    """
 
     source: str
     names: tuple[str, ...] = ()
@@ -187,7 +272,13 @@ class NamedSplit:
 
 @dataclass(frozen=True)
 class Study:
-    """One training of a protocol on made worlds, and its tests."""
+    """One training of a protocol on made worlds, and its tests.
+
+    Examples
+    --------
+    >>> {name: study.by for name, study in PROTOCOLS["chen2022"].studies.items()}
+    {'scene1': 'source', 'scene1_leaky': 'random', 'scene2': 'world'}
+    """
 
     pool: tuple[str, ...]  # areas whose worlds train
     by: str  # "world", or a way of `samples.split`
@@ -200,7 +291,14 @@ class Study:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A row of `protocols.toml`: how a paper compared models, and how made worlds stand in for its scenes."""
+    """A row of `protocols.toml`: how a paper compared models, and how made worlds stand in for its scenes.
+
+    Examples
+    --------
+    >>> row = PROTOCOLS["chen2022"]
+    >>> row.classes, row.metrics[:3], row.tile
+    (['background', 'glacier'], ['precision', 'recall', 'f1'], 128)
+    """
 
     source: str
     preset: str  # of training
@@ -224,7 +322,13 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Stratum:
-    """A row of `strata.toml`: bins of what tells one kind of ground, or of patch, from another."""
+    """A row of `strata.toml`: bins of what tells one kind of ground, or of patch, from another.
+
+    Examples
+    --------
+    >>> STRATA["slope"].units, STRATA["slope"].edges
+    ('degrees', [10, 20, 30, 40])
+    """
 
     long_name: str
     units: str
@@ -237,7 +341,14 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Preset:
-    """A row of `presets.toml`: how a paper trained, with losses and the like as `fit` takes them."""
+    """A row of `presets.toml`: how a paper trained, with losses and the like as `fit` takes them.
+
+    Examples
+    --------
+    >>> row = PRESETS["chen2022"]
+    >>> row.loss, row.optimizer, row.batch_size
+    ({'name': 'cross_entropy'}, {'name': 'adam', 'lr': 0.001, 'betas': [0.9, 0.999]}, 4)
+    """
 
     source: str
     loss: dict
@@ -261,12 +372,33 @@ class Preset:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Published:
+    """A row of `published.toml`: a table that a paper printed.
+
+    Examples
+    --------
+    >>> PUBLISHED["chen2022_table2_threshold_sweep"].where
+    'Table II'
+    """
+
+    source: str
+    where: str  # in the paper
+    note: str = ""
+
+
 UNKNOWN = {"str": "", "int": None, "float": math.nan, "geometry": None}  # by a column's dtype
 
 
 @dataclass(frozen=True)
 class Column:
-    """A row of `rgi7.toml` or `extra_columns.toml`: a column of an inventory."""
+    """A row of `rgi7.toml` or `extra_columns.toml`: a column of an inventory.
+
+    Examples
+    --------
+    >>> RGI7["area_km2"].units, RGI7["area_km2"].dtype
+    ('km2', 'float')
+    """
 
     meaning: str
     dtype: str  # "str", "int", "float" or "geometry"
@@ -284,7 +416,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Inventory:
-    """A row of `inventories.toml`: how an inventory of others names what RGI 7.0 names."""
+    """A row of `inventories.toml`: how an inventory of others names what RGI 7.0 names.
+
+    Examples
+    --------
+    >>> row = INVENTORIES["rgi6"]
+    >>> row.long_name, row.columns["rgi_id"]
+    ('Randolph Glacier Inventory 5.0 or 6.0', 'RGIId')
+    """
 
     long_name: str
     source: str
@@ -303,7 +442,13 @@ class Inventory:
 
 @dataclass(frozen=True)
 class GlimsFile:
-    """A row of `glims.toml`: a shapefile of a submission, and its columns with what they hold."""
+    """A row of `glims.toml`: a shapefile of a submission, and its columns with what they hold.
+
+    Examples
+    --------
+    >>> {name: row.geometry for name, row in GLIMS_FILES.items()}
+    {'polygons': 'Polygon', 'glaciers': 'Point', 'session': 'Point', 'image': 'Point'}
+    """
 
     geometry: str
     required: dict[str, str]
@@ -322,13 +467,25 @@ NOT_OBSERVED = 255  # the code of a pixel without data in every class map
 
 
 def native_key(name):
-    """A native band id in one spelling: `SR_B5`, `b05` and `B5` are `B5`."""
+    """A native band id in one spelling: `SR_B5`, `b05` and `B5` are `B5`.
+
+    Examples
+    --------
+    >>> native_key("SR_B5"), native_key("b05"), native_key("B8A")
+    ('B5', 'B5', 'B8A')
+    """
     found = re.fullmatch(r"(?:(?:SR|ST|TOA)_)?([A-Z]+?)0*(\d+)([A-Z]?)", name.upper())
     return "".join(found.groups()) if found else name.upper()
 
 
 def read_table(filename, row_type):
-    """Rows of a TOML file by name; a misspelt or missing field fails here, at import."""
+    """Rows of a TOML file by name; a misspelt or missing field fails here, at import.
+
+    Examples
+    --------
+    >>> read_table("ratios.toml", Ratio)["red_swir"].threshold
+    2.0
+    """
     rows = tomllib.loads(files(__name__).joinpath(filename).read_text(encoding="utf-8"))
     return {name: row_type(**row) for name, row in rows.items()}
 
@@ -370,6 +527,7 @@ RGI7 = read_table("rgi7.toml", Column)  # the glacier product's columns, in its 
 EXTRA_COLUMNS = read_table("extra_columns.toml", Column)  # glacierlab's own, which come after
 INVENTORIES = read_table("inventories.toml", Inventory)
 GLIMS_FILES = read_table("glims.toml", GlimsFile)
+PUBLISHED = read_table("published.toml", Published)
 
 
 def _sensor_names():
@@ -407,3 +565,40 @@ def band_name(name, sensor=None):
         if lower == "nir08" and lower not in row.by_name:
             return "nir"  # STAC's name of Landsat's only near infrared
     return BAND_ALIASES.get(lower, lower)
+
+
+def published(name, **dtypes):
+    """A table as a paper printed it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `PUBLISHED`, such as "chen2022_table3_methods"; "verification" holds every number that
+        follows from others, computed anew.
+    **dtypes : str or type
+        Of columns, where another type than the one that the numbers suggest is wanted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The numbers in the paper's units, which the names of the columns say; its attrs hold `source`, `where`
+        and `note`.
+
+    Raises
+    ------
+    UnknownNameError
+        No such table.
+
+    Examples
+    --------
+    >>> sweep = published("chen2022_table2_threshold_sweep")
+    >>> float(sweep.threshold[sweep.f1_pct.idxmax()]), sweep.attrs["where"]
+    (3.1, 'Table II')
+    """
+    import pandas as pd
+
+    row = lookup(PUBLISHED, name, kind="published table")
+    with files(__name__).joinpath("published", f"{name}.csv").open(encoding="utf-8") as text:
+        table = pd.read_csv(text, dtype=dtypes)
+    table.attrs = {"source": row.source, "where": row.where, "note": row.note}
+    return table

@@ -1,7 +1,8 @@
 """Checks for the exercises (a verdict and a hint, never the solution), and what the lessons measure.
 
-A module for each lesson: what the lesson measures, and one function an exercise, which
-`exercises.JUDGES` knows by name. What is said to their findings is in `tables/exercises.toml`.
+A module for each lesson: what the lesson measures, and one function an exercise, in the order of the
+lesson's exercises in its tuple `JUDGES`. `exercises.JUDGES` knows them by lesson and place ("04.2"); what is
+said to their findings is in `tables/exercises.toml`, by the function's name.
 """
 
 from .change_dashboard import error_of_sum, hidden_losses, shared_address
@@ -57,7 +58,29 @@ from .outlines_and_attributes import (
     shade_around,
     spoiled,
 )
+from .setting_up import (
+    AILMENTS,
+    ailing,
+    diagnoses,
+    mended_scene,
+    patients,
+    ratio_moves,
+    ready,
+    swapped_pair,
+    write_unlabeled,
+)
 from .training import better_training, blind_accuracy, lesson_patches, stop_epoch
+from .transfer import (
+    chosen_patches,
+    class_medians,
+    farthest_layer,
+    few_patches,
+    forgotten_class,
+    learning_curve,
+    moved_layer,
+    range_world,
+    two_ranges,
+)
 from .worlds_and_samples import (
     f1_by_class,
     fastest_loss,
@@ -68,9 +91,11 @@ from .worlds_and_samples import (
 )
 
 __all__ = [
+    "AILMENTS",
     "EXERCISES",
     "JUDGES",
     "Verdict",
+    "ailing",
     "alike_bands",
     "area_below",
     "better_divides",
@@ -81,15 +106,21 @@ __all__ = [
     "border_offset",
     "border_step",
     "check",
+    "chosen_patches",
+    "class_medians",
     "clean_window",
     "costly_bin",
     "darkest_band",
     "debris_and_ground",
+    "diagnoses",
     "drawn",
     "error_of_sum",
     "f1_by_class",
+    "farthest_layer",
     "fastest_loss",
+    "few_patches",
     "first_sure",
+    "forgotten_class",
     "glacier_iou",
     "hidden_losses",
     "honest_split",
@@ -98,20 +129,27 @@ __all__ = [
     "labeled_pixels",
     "leak_kinds",
     "lean_stack",
+    "learning_curve",
     "least_shift",
     "lesson_patches",
     "mapped_dates",
+    "mended_scene",
     "mended_series",
     "misfits",
     "moved",
+    "moved_layer",
     "ndsi_threshold",
     "needs_a_person",
     "net_change",
     "new_worlds",
     "optimism",
     "outlines_to_review",
+    "patients",
     "peak_memory",
     "pixels",
+    "range_world",
+    "ratio_moves",
+    "ready",
     "repeated",
     "replaceable_group",
     "review_curve",
@@ -124,13 +162,16 @@ __all__ = [
     "specialist_layer",
     "spoiled",
     "stop_epoch",
+    "swapped_pair",
     "texture_window",
     "tiles_needed",
     "together",
     "told_apart",
     "true_dates",
     "true_errors",
+    "two_ranges",
     "whole",
     "window_of",
     "worst_confusion",
+    "write_unlabeled",
 ]

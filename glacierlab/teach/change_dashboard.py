@@ -14,10 +14,9 @@ def shared_address(answer, dashboard, size, verdict):
     """The query of an address (text) that shows just the glaciers of a size [km²] with a verdict."""
     if not isinstance(answer, str):
         return "type", {}
-    from ..apps import Dashboard
     from ..apps.filtering import Filter
 
-    opened = Dashboard(dashboard.story, answer.partition("?")[2] if "?" in answer else answer)
+    opened = view_of(answer, dashboard)
     if opened.notes:
         return "unread", dict(note=opened.notes[0])
     shown, every = opened.chosen, len(opened.glaciers)
@@ -29,6 +28,32 @@ def shared_address(answer, dashboard, size, verdict):
         return "all", facts
     extra, missing = int((shown & ~asked).sum()), int((asked & ~shown).sum())
     return ("extra" if extra else "missing"), facts | dict(extra=extra, missing=missing)
+
+
+def view_of(address, dashboard):
+    """A dashboard on the same story, as an address or the end of one opens it."""
+    from ..apps import Dashboard  # panel loads only when used
+
+    return Dashboard(dashboard.story, address.partition("?")[2] if "?" in address else address)
+
+
+def sure_together(answer, dashboard, least):
+    """An address (text) of so many glaciers, none of which has changed for sure, but all of them together."""
+    if not isinstance(answer, str):
+        return "type", {}
+    opened = view_of(answer, dashboard)
+    if opened.notes:
+        return "unread", dict(note=opened.notes[0])
+    sure = opened.glaciers.loc[opened.chosen, "significant"].astype("boolean").fillna(True)
+    facts = dict(shown=len(sure), sure=int(sure.sum()), least=least)
+    if sure.any():
+        return "sure", facts
+    if len(sure) < least:
+        return "few", facts
+    total = opened.totals.query("group == 'total'").set_index("errors_summed")
+    own, linear = total.loc["root-sum-square"], total.loc["linear"]
+    facts |= dict(loss=own["loss_km2"], error=own["loss_unc_km2"], linear=linear["loss_unc_km2"])
+    return ("right" if own["significant"] else "unsure"), facts
 
 
 def hidden_losses(answer, table, truth):
@@ -62,4 +87,4 @@ def error_of_sum(answer, table):
     return "off", facts
 
 
-JUDGES = (shared_address, hidden_losses, error_of_sum)
+JUDGES = (hidden_losses, shared_address, error_of_sum, sure_together)

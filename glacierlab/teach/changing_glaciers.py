@@ -149,6 +149,32 @@ def first_sure(answer, series):
     return "right", facts | dict(years=row["years"], loss_before=before["loss_km2"])
 
 
+def false_ice(answer, mapped, truth):
+    """What most of the pixels are that a map calls glacier and that are none: lake, snow, shadow or rock.
+
+    `mapped` is a mask (y, x) of bool, `truth` of `World.truth`.
+    """
+    names = truth["class_map"].attrs["flag_meanings"].split()
+    code = dict(zip(names, truth["class_map"].attrs["flag_values"], strict=True))
+    extra = mapped & ~truth["class_map"].isin([code["clean_ice"], code["debris_covered_ice"]])
+    seen = {
+        "lake": truth["class_map"] == code["glacial_lake"],
+        "snow": truth["snow"] > 0.5,
+        "shadow": truth["shadow"],
+        "rock": extra,  # what is none of these
+    }
+    if not isinstance(answer, str) or answer not in seen:
+        return "type", dict(choices=", ".join(seen))
+    if not extra.any():
+        return "nothing", {}
+    left, share = extra, {}
+    for name, mask in seen.items():
+        share[name] = float((left & mask).sum() / extra.sum())
+        left = left & ~mask
+    facts = dict(name=answer, percent=100 * share[answer])
+    return ("right" if share[answer] == max(share.values()) else answer), facts
+
+
 def mended_series(answer, series):
     """A series with its slip mended, a table: `qa` finds nothing, and nothing else was touched."""
     from ..outlines.checking import qa
@@ -179,4 +205,4 @@ def same(one, other, columns):
     return all(equal)
 
 
-JUDGES = (least_shift, first_sure, mended_series)
+JUDGES = (least_shift, first_sure, false_ice, mended_series)

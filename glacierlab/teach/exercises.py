@@ -1,4 +1,4 @@
-"""Exercises by name: who judges an answer, and what is said to each finding."""
+"""Exercises by lesson and place: who judges an answer, and what is said to each finding."""
 
 from dataclasses import dataclass
 from html import escape
@@ -14,16 +14,33 @@ from . import (
     mapping_large_scenes,
     outline_studio,
     outlines_and_attributes,
+    setting_up,
     training,
+    transfer,
     worlds_and_samples,
 )
 
-EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding
-LESSONS = (
-    first_outlines, feature_stacks, worlds_and_samples, training, judging, layers, mapping_large_scenes,
-    outlines_and_attributes, changing_glaciers, outline_studio, change_dashboard,
-)  # fmt: skip
-JUDGES = {judge.__name__: judge for lesson in LESSONS for judge in lesson.JUDGES}
+EXERCISES = read_table("exercises.toml", dict)  # what is said to each finding, by the name of the judge
+LESSONS = {
+    "00": setting_up,
+    "01": first_outlines,
+    "02": feature_stacks,
+    "03": worlds_and_samples,
+    "04": training,
+    "05": judging,
+    "06": layers,
+    "07": mapping_large_scenes,
+    "08": outlines_and_attributes,
+    "09": changing_glaciers,
+    "10": outline_studio,
+    "11": change_dashboard,
+    "12": transfer,
+}
+JUDGES = {  # "04.2" is the second exercise of lesson 4
+    f"{number}.{place}": judge
+    for number, lesson in LESSONS.items()
+    for place, judge in enumerate(lesson.JUDGES, start=1)
+}
 HEADS = {True: "Right.", False: "Not yet."}
 COLORS = {True: "#2e9e5b", False: "#e08e0b"}
 
@@ -52,11 +69,11 @@ def check(exercise, answer, *given):
     Parameters
     ----------
     exercise : str
-        A key of `EXERCISES`, such as "ndsi_threshold".
+        Number of the lesson and place of the exercise in it, such as "04.2": a key of `JUDGES`.
     answer : object
         A number, a name or outlines, as the exercise asks.
     *given : object
-        The data of the exercise, in the order of its function in `JUDGES`.
+        The data of the exercise, in the order of its function's arguments.
 
     Returns
     -------
@@ -67,6 +84,6 @@ def check(exercise, answer, *given):
     UnknownNameError
         There is no such exercise.
     """
-    texts = lookup(EXERCISES, exercise, kind="exercise")
-    finding, facts = JUDGES[exercise](answer, *given)
-    return Verdict(finding == "right", texts[finding].format(**facts))
+    judge = lookup(JUDGES, exercise, kind="exercise")
+    finding, facts = judge(answer, *given)
+    return Verdict(finding == "right", EXERCISES[judge.__name__][finding].format(**facts))

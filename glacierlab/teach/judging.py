@@ -112,4 +112,19 @@ def told_apart(answer, differences, best, test, name, metric="iou"):
     return "right", dict(best=best, names=", ".join(sorted(level)) or "none")
 
 
-JUDGES = (worst_confusion, costly_bin, told_apart)
+def harder_day(answer, judged, name):
+    """An `Evaluation` of the ground of `judged` (by day) where the IoU of a class is lower than in "June"."""
+    if not hasattr(answer, "confusions") or not hasattr(answer, "scores"):
+        return "type", {}
+    labels = lambda each: each.confusions.sum(axis=2)
+    clear, june = judged["clear"], judged["June"]
+    if not np.array_equal(labels(answer), labels(june)):
+        return "ground", dict(patches=len(answer.confusions), asked=len(june.confusions))
+    iou = [each.scores.loc[name, "iou"] for each in (answer, clear, june)]
+    facts = dict(zip(("iou", "clear", "june"), iou, strict=True), name=name)
+    if iou[0] < iou[2]:
+        return "right", facts
+    return ("same" if iou[0] == iou[2] else "kinder"), facts
+
+
+JUDGES = (told_apart, worst_confusion, harder_day, costly_bin)

@@ -17,11 +17,13 @@ import xarray as xr
 from ..errors import GlacierlabError
 from ..inference.tiles import axes_of
 from ..io.layers import transform_of
+from ..scores import score
 from .answers import as_number
 
 AS_NEAR = 0.01  # share of a step by which an answer may be off, an assumption
 ENOUGH = 0.8  # of the errors, that are to be found
 SPARE = 0.01  # share of the map that may be looked at beyond need, an assumption
+WORK, LARGEST = 2 / 3, 256  # share of the work, and pixels a side of a tile, that are allowed
 LOOK_S, WAIT_S = 0.005, 0.02  # between two looks at the memory, and at a job [s]
 BLOCK = 512  # pixels of a chunk
 JOB = """
@@ -51,9 +53,7 @@ def seams(prediction):
         no step elsewhere. Without seams it is near 1, and as far from it as the ground at borders differs
         from the ground elsewhere.
     """
-    told = prediction.attrs
-    shape = [max(prediction.sizes[name], told["tile"]) for name in ("y", "x")]
-    axes = axes_of(shape, told["tile"], told["overlap"], told["blend"])
+    axes = tiles_of(prediction)
     values = prediction["probability"].transpose("class", "y", "x").values
     at, elsewhere = [], []
     for number, axis in enumerate(axes):
@@ -66,6 +66,13 @@ def seams(prediction):
     tiles = axes[0].starts.size * axes[1].starts.size
     ratio = at / elsewhere if elsewhere else np.nan
     return pd.Series({"tiles": tiles, "at_borders": at, "elsewhere": elsewhere, "ratio": ratio})
+
+
+def tiles_of(prediction):
+    """Where the tiles of a prediction lie, along y and along x."""
+    told = prediction.attrs
+    shape = [max(prediction.sizes[name], told["tile"]) for name in ("y", "x")]
+    return axes_of(shape, told["tile"], told["overlap"], told["blend"])
 
 
 def mean_of(steps):
@@ -261,6 +268,26 @@ def tiles_needed(answer, shape, tile, overlap):
     return ("last" if number == np.prod(whole) else "off"), facts
 
 
+def thriftier_map(answer, lesson, truth, name):
+    """A prediction with less work than the lesson's, whose IoU of a class is no lower, in tiles that fit."""
+    if not hasattr(answer, "attrs") or "tile" not in answer.attrs or "class_map" not in answer:
+        return "type", {}
+    if dict(answer.sizes) != dict(lesson.sizes):
+        return "part", {}
+    pixels = lambda each: (
+        np.prod([axis.starts.size * axis.tile for axis in tiles_of(each)]) * len(each.attrs.get("views", "1"))
+    )
+    iou = lambda each: score(each["class_map"], truth, boundary=False).loc[name, "iou"]
+    share, tile = pixels(answer) / pixels(lesson), answer.attrs["tile"]
+    facts = dict(percent=100 * share, most=100 * WORK, tile=tile, largest=LARGEST)
+    if tile > LARGEST:
+        return "large", facts
+    if share > WORK:
+        return "dear", facts
+    facts |= dict(iou=iou(answer), lesson=iou(lesson), name=name)
+    return ("right" if facts["iou"] >= facts["lesson"] else "poor"), facts
+
+
 def review_share(answer, curve):
     """The share of the map (a number) to look at, most doubtful first, to find four fifths of the errors."""
     number = as_number(answer)
@@ -278,4 +305,4 @@ def review_share(answer, curve):
     return ("blind" if abs(number - ENOUGH) <= AS_NEAR else "high"), facts
 
 
-JUDGES = (border_step, tiles_needed, review_share)
+JUDGES = (border_step, tiles_needed, thriftier_map, review_share)

@@ -192,4 +192,4 @@ def border_offset(answer, ours, theirs):
     return ("distance" if number > offset > 0 else "off"), facts
 
 
-JUDGES = (outlines_to_review, sound_outlines, net_change, border_offset)
+JUDGES = (outlines_to_review, net_change, sound_outlines, border_offset)

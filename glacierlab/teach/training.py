@@ -1,5 +1,7 @@
 """Lesson 4: the made worlds that lessons 4 to 6 share, and verdicts of the exercises."""
 
+import numpy as np
+
 from ..features.recipe import Recipe
 from ..samples import PatchSet
 from ..synthetic import synthetic_world
@@ -14,6 +16,7 @@ PARTS = {**dict.fromkeys("ABCDE", "train"), "F": "val", "G": "test", "H": "test"
 YEARS, SHAPE, LATITUDE = (2010, 2020), (160, 160), 28.0  # [px], [degrees] of the first world
 AS_LOW = 0.02  # share by which a loss may be above the lowest, an assumption
 AS_NEAR = 0.005  # of an accuracy, an assumption
+AS_GOOD = 0.9  # share of the best IoU that is as good, an assumption
 LUCK = 0.05  # of an IoU: by how much another seed may move it, an assumption
 
 
@@ -99,4 +102,24 @@ def better_training(answer, lesson, patches, name):
     return ("right" if yours > ours + LUCK else "worse" if yours < ours - LUCK else "same"), facts
 
 
-JUDGES = (blind_accuracy, stop_epoch, better_training)
+def rare_threshold(answer, probability, truth):
+    """A threshold (a number) of the probability of a class with which its IoU is about as high as it gets.
+
+    `probability` and `truth` (bool) are arrays of one shape.
+    """
+    number = as_number(answer)
+    if number is None or not 0 <= number <= 1:
+        return "type", {}
+    inside, outside = np.sort(probability[truth]), np.sort(probability[~truth])
+    above = lambda values, least: values.size - np.searchsorted(values, least, side="right")
+    iou = lambda least: above(inside, least) / (inside.size + above(outside, least))
+    sweep = np.linspace(0, 1, 201)
+    found = np.array([iou(least) for least in sweep])
+    best = sweep[found.argmax()]
+    facts = dict(number=number, iou=iou(number), half=iou(0.5))
+    if facts["iou"] >= AS_GOOD * found.max():
+        return "right", facts
+    return ("low" if number < best else "high"), facts
+
+
+JUDGES = (blind_accuracy, better_training, rare_threshold, stop_epoch)

@@ -152,6 +152,17 @@ def fit(
         A name or an option is not known.
     WriteError
         The disk is full; the last checkpoint is as it was.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "nir", "swir16"], size=16)
+    >>> patches = patches.split(by="blocks", block_m=480, shares=(0.5, 0.5), names=("train", "val"))
+    >>> model = gl.models.build_model("unet", 3, len(patches.classes), widths=[4, 8])
+    >>> training = fit(model, patches, max_epochs=2, precision="32-true", progress=False)
+    >>> training.history.epoch.tolist(), training.model.card.features
+    ([0, 1], ('red', 'nir', 'swir16'))
     """
     train, val = parts_of(train, val)
     require_model(model, train)

@@ -1,6 +1,7 @@
 """What a training leaves behind: the best model with its card, and its files."""
 
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
 import lightning
@@ -16,6 +17,7 @@ from ..models.segmenter import Segmenter
 from .starting import logits_of
 
 BEST, LAST = "best.safetensors", "last.safetensors"
+SHOWN = 20  # epochs of a notebook's table
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Training:
         kept = f"; {self.best}" if self.best else ""
         epochs = f"{len(self.history)} epochs, best {self.best_epoch}"
         return f"<Training: {self.model.name}, {epochs}: {scores}{kept}>"
+
+    def _repr_html_(self):
+        table = self.history.to_html(index=False, float_format="{:.4g}".format, max_rows=SHOWN)
+        return f"<p>{escape(repr(self)[1:-1])}</p>{table}"
 
 
 def card_of(model, train, settings, facts):

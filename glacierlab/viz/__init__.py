@@ -1,24 +1,30 @@
 """Figures: they draw what the package computed, and compute nothing."""
 
+from importlib import import_module
+
 from .change import change_figure, hypsometry_figure, loss_figure, series_figure
 from .figures import false_color, scene_figure, threshold_figure
+from .learning import learning_figure
 from .maps import probability_figure, uncertainty_figure
 from .models import comparison_figure, importance_figure, reliability_figure, training_figure
 from .outlines import divides_figure
 from .predictions import confusion_figure, map_figure, prediction_figure
 from .samples import split_figure
-from .stacks import loadings_figure, separation_figure, stack_figure
+from .stacks import COLORS, loadings_figure, separation_figure, stack_figure
 from .worlds import histogram_figure, world_figure
 
 __all__ = [
+    "COLORS",
     "change_figure",
     "comparison_figure",
     "confusion_figure",
     "divides_figure",
+    "explore",
     "false_color",
     "histogram_figure",
     "hypsometry_figure",
     "importance_figure",
+    "learning_figure",
     "loadings_figure",
     "loss_figure",
     "map_figure",
@@ -34,4 +40,11 @@ __all__ = [
     "training_figure",
     "uncertainty_figure",
     "world_figure",
+    "write_page",
 ]
+
+
+def __getattr__(name):
+    if name in ("explore", "write_page"):  # of the extra `viz`, loaded when it is used
+        return getattr(import_module(".interactive", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

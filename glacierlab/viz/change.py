@@ -1,7 +1,6 @@
 """Figures of change: where ice went, areas through time, losses of glaciers, areas by elevation."""
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -9,8 +8,10 @@ from matplotlib.ticker import MaxNLocator
 from ..change.dated import TOTAL, centers
 from ..errors import GlacierlabError
 from .fonts import as_written, legible
+from .stacks import COLORS
 
 KEPT, LOST, GAINED = "#a8c7dd", "#c8442e", "#2a6fbb"
+LINES = (*COLORS[:6], "#000000")  # no yellow on white
 FIRST, SECOND = "#8a8a8a", "#003f5c"
 CROSSES = "black"
 WIDTH, HEIGHT = 9.0, 7.5  # inches
@@ -124,7 +125,7 @@ def series_figure(series, trends=None, title="", beside=None):
 def draw_areas(ax, dated, names, rates):
     """Lines with bars of error of some glaciers, of one series or several beside each other."""
     totals = [SECOND] if len(dated) == 1 else [FIRST, SECOND, LOST]
-    colors = totals if names == [TOTAL] else colormaps["tab10"].colors
+    colors = totals if names == [TOTAL] else LINES
     lines = [(called, rows, name) for called, rows in dated.items() for name in names]
     for place, (called, rows, name) in enumerate(lines):
         rows = rows[rows["glacier"] == name].sort_values("year")

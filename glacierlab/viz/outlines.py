@@ -10,9 +10,10 @@ from ..io.schemas import ID_COLUMNS
 from ..outlines.checking import id_column
 from .figures import OUTLINE, REFERENCE, extent_km, north_up, thinning
 from .fonts import as_written, is_legible, legible
+from .stacks import COLORS as SERIES
 
 WIDTH = 9.0  # inches
-COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#17becf", "#8c564b")
+COLORS = SERIES[:6]  # neither the yellow of outlines nor the black of divides
 DIVIDE = "#101010"
 DARKEST = -120  # what would be black, of a hillshade from 1 to 255: colors show on light gray
 

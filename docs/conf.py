@@ -1,0 +1,70 @@
+"""The documentation: `make docs`. It asks the network for nothing, neither when built nor when read."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import glacierlab
+
+project = "glacierlab"
+author = "The glacierlab developers"
+copyright = author
+release = glacierlab.__version__
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "site_pages",
+    "sphinx.ext.autodoc",
+    "sphinx_click",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "_ext", "**/tables/*.md", "course/lessons/table.md", "gallery/generated/grid.md"]
+language = "en"
+default_role = "code"  # single backticks of docstrings are code
+nitpicky = False
+
+# ---- lessons and pages
+
+nb_execution_mode = "off"  # `make notebooks` runs them
+nb_ipywidgets_js = {}  # widgets need a kernel, and their scripts a network
+nb_code_prompt_show = "Show the {type}"
+nb_mime_priority_overrides = [("html", "application/vnd.holoviews_load.v0+json", None)]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+copybutton_exclude = ".linenos, .gp, .go"
+copybutton_prompt_text = ">>> "
+
+# ---- docstrings
+
+autosummary_generate = False  # pages are written by _ext/reference.py
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # numpydoc says more
+add_module_names = False
+numpydoc_show_class_members = False
+numpydoc_validation_checks = set()
+
+# ---- looks
+
+html_theme = "pydata_sphinx_theme"
+html_title = "glacierlab"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/mark.svg"
+html_show_sourcelink = False
+html_show_copyright = False
+html_sidebars = {"index": [], "gallery/index": []}
+html_theme_options = {
+    "logo": {"text": "glacierlab", "image_light": "_static/mark.svg", "image_dark": "_static/mark.svg"},
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["sphinx-version"],
+    "footer_end": [],
+    "header_links_before_dropdown": 8,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
