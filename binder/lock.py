@@ -1,7 +1,7 @@
-"""The exact versions that the tests ran with, as a conda file: `python binder/lock.py` writes environment-locked.yml.
+"""The exact versions that the tests ran with: `python binder/lock.py` writes environment-locked.yml.
 
-Run it in an environment where everything was just tested. It follows glacierlab and its extras for users through
-what the installed packages themselves ask for; what only other systems need (pywin32, colorama) stays open.
+Run it in an environment where everything was just tested. It follows glacierlab and its extras for users
+through what the installed packages themselves ask for; what only other systems need (pywin32) stays open.
 """
 
 import platform

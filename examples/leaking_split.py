@@ -1,7 +1,7 @@
-"""What a split that leaks promises, and what comes true: a random split and one by blocks, then worlds nobody has seen.
+"""What a split that leaks promises, and what comes true: random, by blocks, and on worlds nobody has seen.
 
-A random forest learns from two dates of one made world. Its score on the test part of its own split stands beside
-its score on three other worlds. Some minutes on one core.
+A random forest learns from two dates of one made world. Its score on the test part of its own split stands
+beside its score on three other worlds. Some minutes on one core.
 
     python examples/leaking_split.py
 """

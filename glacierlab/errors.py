@@ -227,9 +227,8 @@ def extras(needed_by):
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRAS:
             raise
-        raise MissingExtraError(
-            f"{needed_by} needs {missing}, which is not installed: pip install 'glacierlab[{EXTRAS[missing]}]'."
-        ) from error
+        told = f"pip install 'glacierlab[{EXTRAS[missing]}]'"
+        raise MissingExtraError(f"{needed_by} needs {missing}, which is not installed: {told}.") from error
 
 
 def warn(message):
@@ -336,7 +335,7 @@ MISREAD = {  # as outlines.qa advises, in tables/findings.toml
 
 
 def misread(x, y, crs):
-    """What outlines.qa calls coordinates of another CRS, and whether the largest |x| and |y| are so.
+    """What outlines.qa calls coordinates of another CRS, and whether the largest `|x|` and `|y|` are so.
 
     Examples
     --------

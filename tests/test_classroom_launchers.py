@@ -1,4 +1,4 @@
-"""Both apps from JupyterLab's launcher: what the proxy is told, data that are not there, and the pages themselves."""
+"""Both apps from the launcher of JupyterLab: what the proxy is told, data not yet there, and the pages."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def lab(twelve, tmp_path):
     runtime = tmp_path / ".runtime"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"),
-        *("--IdentityProvider.token=asked", f"--ServerApp.root_dir={tmp_path}"),
+        *("--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=asked", f"--ServerApp.root_dir={tmp_path}"),
     ]
     own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(tmp_path / ".config")}
     with open(tmp_path / ".log", "w") as log:

@@ -77,8 +77,8 @@ def test_a_kernel_completes_other_code_as_before(kernel):
     "code",
     [
         'np.stack(["nd', 'print("nd', 'gl.fit(model, loss={"name": "ch', 'x = "nd', 'gl.index(scene, "ndsi")',
-        'f(gl.index(scene, "ndsi"), "nd', "# gl.index(scene, \"nd", 'gl.sample("""\nath', ")]}(", "", 'gl["nd',
-        'unknown.index("nd', 'gl.index(scene, b"\\"',
+        'f(gl.index(scene, "ndsi"), "nd', '# gl.index(scene, "nd', 'gl.sample("""\nath', ")]}(", "",
+        'gl["nd', 'unknown.index("nd', 'gl.index(scene, b"\\"',
     ],
 )  # fmt: skip
 def test_what_is_not_ours_is_left_alone(code):

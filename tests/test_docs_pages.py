@@ -1,7 +1,6 @@
-"""How-to guides, explanations and the pages beside them: their Python runs, their commands and links are real."""
+"""How-to guides, explanations and the pages beside them: their Python runs, commands and links are real."""
 
 import re
-import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,18 @@ from stac_server import add_sentinel_2, serving
 import glacierlab as gl
 from glacierlab.accessors import RasterAccessor, SceneAccessor
 from glacierlab.cli import main
+from glacierlab.errors import GlacierlabError
 
 DOCS = Path(__file__).parents[1] / "docs"
 ALONE = ("comparison.md", "benchmarks.md", "cite.md")
-PAGES = [page.relative_to(DOCS) for part in ("howto", "explanation") for page in sorted((DOCS / part).glob("*.md"))]
+PAGES = [
+    page.relative_to(DOCS) for part in ("howto", "explanation") for page in sorted((DOCS / part).glob("*.md"))
+]
 PAGES += [Path(name) for name in ALONE]
 SLOW = {  # pages whose Python takes more than some ten seconds
     "howto/cluster.md",
     "howto/gpu.md",
+    "howto/interactive.md",
     "howto/labels.md",
     "howto/model.md",
 }
@@ -54,7 +57,9 @@ def scenes_on_disk(folder, monkeypatch):
     clear, snow = 21824, 30048  # of QA_PIXEL
     bands = {f"SR_B{n}": np.where(half, 9000, 20000 + 100 * n) for n in range(1, 8)}
     landsat(folder, bands, qa=np.where(half, clear, snow))
-    safe(folder, {"B04": np.full((36, 36), 5000), "B11": np.full((18, 18), 1500), "SCL": np.full((18, 18), 11)})
+    safe(
+        folder, {"B04": np.full((36, 36), 5000), "B11": np.full((18, 18), 1500), "SCL": np.full((18, 18), 11)}
+    )
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
     with serving(folder / "served") as api:
@@ -105,7 +110,7 @@ def command_lines(page):
 
 
 def test_there_are_commands_to_look_at():
-    assert sum(len(list(command_lines(page))) for page in PAGES) > 10
+    assert sum(len(list(command_lines(page))) for page in PAGES) >= 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=Path.as_posix)
@@ -155,9 +160,31 @@ def test_every_page_is_on_its_list(part):
         assert page.stem == "index" or f"({page.name})" in index, page
 
 
+def test_every_sample_is_to_be_cited():
+    from glacierlab.io.samples import SAMPLES
+
+    page = text_of("cite.md")
+    for name, row in SAMPLES.items():
+        assert f"`{name}`" in page
+        (doi,) = re.findall(r"doi:(10\.[^; ]+)", row.citation) or [""]
+        assert doi.lower() in page.lower(), name
+
+
+def test_every_benchmark_is_on_its_page():
+    page = text_of("benchmarks.md")
+    for script in (DOCS.parent / "benchmarks").glob("*.py"):
+        assert f"`{script.name}`" in page, script.name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=Path.as_posix)
 def test_pages_are_plain(page):
     text = FENCE.sub("", text_of(page))
     assert text.startswith("# ")
     assert "!" not in text.replace("![", "").replace("!=", "")
     assert not re.search(r"pypi|\bTODO\b|[\U0001F300-\U0001FAFF]", text, re.IGNORECASE)
+
+
+def test_a_module_that_nobody_wrapped_is_refused_by_name(made):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(GlacierlabError, match=r"model= is a Conv2d: .*gl\.models\.Segmenter"):
+        gl.predict(made, torch.nn.Conv2d(6, 2, 1))

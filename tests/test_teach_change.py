@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+import xarray as xr
 
 import glacierlab as gl
 from glacierlab import teach
@@ -168,7 +169,7 @@ def mended(printed, rows, column="area_unc_km2", factor=0.1):
 
 def test_mended_series(printed):
     slips = printed.glacier == "testing_area_2"
-    exercise = lambda answer: said("09.3", answer, printed)
+    exercise = lambda answer: said("09.4", answer, printed)
     right = "Right. qa finds nothing any more, and 12 numbers were touched, all of testing_area_2."
     assert exercise(mended(printed, slips)).startswith(right)
     assert exercise(printed).startswith(
@@ -180,3 +181,38 @@ def test_mended_series(printed):
     assert "other than printed" in exercise(mended(mended(printed, slips), [3], "area_km2", 1.1))
     for answer in (None, 0.1, printed.iloc[:5], printed.drop(columns="area_km2")):
         assert exercise(answer).startswith("Not yet. Give the whole table")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("lake", "Right. 50 % of what the map has too much there is lake."),
+        ("snow", "Not yet. 17 % of it lies under snow."),
+        ("shadow", "Not yet. 17 % of it lies in shadow."),
+        ("rock", "Not yet. 17 % of it is sunlit rock"),
+        ("debris", "Not yet. Choose one of lake, snow, shadow, rock"),
+        (3, "Not yet. Choose one of"),
+    ],
+)
+def test_false_ice(answer, expected):
+    # by hand: the map has eight of ten pixels, two rightly; three are lake, one each snow, shadow, rock
+    flat = lambda *values: (("y", "x"), np.array([values]))
+    classes = (
+        flat(1, 2, 3, 3, 3, 0, 0, 0, 0, 3)[0],
+        flat(1, 2, 3, 3, 3, 0, 0, 0, 0, 3)[1],
+        dict(flag_values=[0, 1, 2, 3], flag_meanings="background clean_ice debris_covered_ice glacial_lake"),
+    )
+    truth = xr.Dataset(
+        {
+            "class_map": classes,
+            "snow": flat(1.0, 0, 0, 0, 0, 0.9, 0.2, 0, 1, 0),
+            "shadow": flat(False, False, True, False, False, True, True, False, True, False),
+        }
+    )
+    mapped = xr.DataArray(np.array([[True] * 8 + [False] * 2]), dims=("y", "x"))
+    assert said("09.3", answer, mapped, truth).startswith(expected)
+    assert said("09.3", answer, mapped & False, truth).startswith(
+        "Not yet. The map has nothing too much"
+        if answer in ("lake", "snow", "shadow", "rock")
+        else "Not yet."
+    )

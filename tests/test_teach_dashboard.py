@@ -79,3 +79,33 @@ def test_hidden_losses(answer, expected):
 def test_error_of_sum(answer, expected):
     table = pd.DataFrame({"loss_unc_km2": [3.0, 4.0, np.nan], "loss_km2": [6.0, 4.0, np.nan]})
     assert said("11.3", answer, table).startswith(expected)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Four small glaciers that lost a little, a fifth that lost none, and a large one that lost for sure."""
+
+    def glaciers(sides):
+        boxes = [shapely.box(5e5 + 5000 * n, 5e6, 5e5 + 5000 * n + m, 5e6 + m) for n, m in enumerate(sides)]
+        return gpd.GeoDataFrame({"rgi_id": [*"abcdef"]}, geometry=boxes, crs="EPSG:32632")
+
+    sides = {"1990": (300, 300, 300, 300, 400, 3000), "2020": (276, 276, 276, 276, 400, 2700)}
+    dates = {date: glaciers(each).assign(src_date=f"{date}-08-15") for date, each in sides.items()}
+    return gl.apps.change(dates, pixel_m=30)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("?verdict=unsure&rate=0.1,", "Right. 4 glaciers, none of which has changed for sure"),
+        ("http://here:5006/?verdict=unsure&picked=a&picked=b&picked=c&picked=d", "Right."),
+        ("?verdict=unsure&picked=a&picked=b&picked=e", "Not yet. 3 glaciers, none of them sure"),
+        ("?verdict=unsure&picked=a", "Not yet. It shows 1 glaciers. Asked are 3"),
+        ("?verdict=loss", "Not yet. It shows 1 glaciers, and 1 of them are sure"),
+        ("", "Not yet. It shows 6 glaciers, and 1 of them are sure"),
+        ("?verdict=maybe", "Not yet. The address has no readable"),
+        (4, "Not yet. An address is text"),
+    ],
+)
+def test_sure_together(many, answer, expected):
+    assert said("11.4", answer, many, 3).startswith(expected)

@@ -1,5 +1,7 @@
 """Lesson 5: the worlds to judge on, and verdicts of its exercises."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -129,14 +131,14 @@ def test_costly_bin_counts_pixels(answer, expected):
             confidence=[np.nan, 0.4, 0.6, 0.95], accuracy=[np.nan, 0.1, 0.5, 0.85],
         )
     )  # fmt: skip
-    assert check("05.3", answer, table).startswith(expected)
+    assert check("05.4", answer, table).startswith(expected)
 
 
 def test_costly_bin_of_the_package_own_table():
     rng = np.random.default_rng(1)
     sure = rng.uniform(0.5, 1, 10_000)
     table = gl.judge.reliability(sure, rng.random(10_000) < sure - 0.3 * (sure > 0.9), bins=10)
-    assert check("05.3", 0.93, table).startswith("Right. The bin from 0.90 to 1.00")
+    assert check("05.4", 0.93, table).startswith("Right. The bin from 0.90 to 1.00")
 
 
 @pytest.mark.parametrize(
@@ -171,3 +173,27 @@ def test_told_apart_from_all():
     )
     assert check("05.1", [], table, "a", "new", "clean_ice").startswith("Right. Not to be told apart")
     assert check("05.1", ["b"], table, "a", "new", "clean_ice").startswith("Not yet. b can be")
+
+
+def day_of(iou, labels=(10, 5)):
+    """An evaluation by hand: so many pixels of two classes, and the IoU of clean ice."""
+    confusions = np.array([np.diag(labels)])
+    return SimpleNamespace(confusions=confusions, scores=pd.DataFrame({"iou": {"clean_ice": iou}}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            day_of(0.4),
+            "Right. IoU of clean_ice is 0.40 on your day, against 0.60 in June and 0.90 on a clear day",
+        ),
+        (day_of(0.7), "Not yet. IoU of clean_ice is 0.70 on your day, and 0.60 in June"),
+        (day_of(0.6), "Not yet. IoU of clean_ice is 0.60, as in June"),
+        (day_of(0.4, labels=(9, 6)), "Not yet. These are 1 patches with other labels than the 1"),
+        (dict(haze=1), "Not yet. Give what gl.evaluate returns"),
+    ],
+)
+def test_harder_day(answer, expected):
+    judged = {"clear": day_of(0.9), "June": day_of(0.6)}
+    assert check("05.3", answer, judged, "clean_ice").startswith(expected)

@@ -230,4 +230,41 @@ def test_tiles_are_those_that_are_made(mapped):
 def test_review_share(answer, expected):
     shares = np.linspace(0, 1, 1001)
     curve = pd.Series(np.interp(shares, [0, 0.2, 1], [0, 0.8, 1]), shares)
-    assert said("07.3", answer, curve).startswith(expected)
+    assert said("07.4", answer, curve).startswith(expected)
+
+
+def map_of(found, tile, overlap=0, **attrs):
+    """A map of 96 x 96 pixels, `found` of whose 12 upper rows are glacier."""
+    rows = np.arange(96) < found
+    class_map = xr.DataArray(
+        np.repeat(rows[:, None], 96, axis=1).astype("uint8"),
+        coords={"y": 30.0 * np.arange(96, 0, -1), "x": 30.0 * np.arange(96)},
+        dims=("y", "x"),
+        attrs=dict(flag_values=[0, 1], flag_meanings="background clean_ice"),
+    )
+    told = dict(tile=tile, overlap=overlap, blend="hann") | attrs
+    return xr.Dataset({"class_map": class_map.rio.write_crs("EPSG:32645")}, attrs=told)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            map_of(12, 48),
+            "Right. IoU of clean_ice is 1.000 with 25 % of the work, and 0.833 with the lesson's",
+        ),
+        (map_of(10, 48), "Right."),  # as good
+        (map_of(8, 48), "Not yet. 25 % of the work, but IoU of clean_ice is 0.667, and 0.833"),
+        (map_of(12, 16, 8), "Not yet. That is 84 % of the lesson's work"),
+        (map_of(12, 48, views=["identity", "hflip", "vflip"]), "Not yet. That is 75 % of the lesson's work"),
+        (map_of(12, 300), "Not yet. A tile of 300 pixels a side"),
+        (map_of(12, 48).isel(x=slice(48)), "Not yet. Give a map of the whole scene"),
+        (map_of(12, 48).class_map, "Not yet. Give a map: scene.glacier.predict"),
+        (96, "Not yet. Give a map: scene.glacier.predict"),
+    ],
+)
+def test_thriftier_map(answer, expected):
+    # by hand: tiles of 32 every 16 pixels are 5 x 5 x 1024 pixels; four of 48 are a quarter of 96 x 96 x 4
+    lesson = map_of(10, 48, views=["identity", "hflip", "vflip", "transpose"])
+    truth = map_of(12, 48).class_map
+    assert said("07.3", answer, lesson, truth, "clean_ice").startswith(expected)

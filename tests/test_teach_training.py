@@ -102,7 +102,24 @@ def test_blind_accuracy(answer, expected):
 )
 def test_stop_epoch(answer, expected):
     history = pd.DataFrame({"epoch": range(6), "val_loss": [1.0, 0.6, 0.4, 0.401, 0.5, 0.7]})
-    assert said("04.3", answer, history).startswith(expected)
+    assert said("04.4", answer, history).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (0.15, "Right. Above 0.15 the IoU is 0.80; with one half it would be 0.25."),  # 4 found, 1 too many
+        (np.float32(0.16), "Right."),
+        (0.05, "Not yet. Above 0.05 the IoU is 0.500: much that is no lake"),
+        (0.5, "Not yet. Above 0.5 the IoU is 0.250: the network hardly ever"),
+        (15, "Not yet. A threshold of a probability is a number from 0 to 1."),
+        ("low", "Not yet. A threshold of a probability"),
+    ],
+)
+def test_rare_threshold(answer, expected):
+    probability = np.array([[0.2, 0.3, 0.4, 0.6, 0.2], [0.1, 0.1, 0.1, 0.02, 0.01]])
+    lake = np.array([[True, True, True, True, False], [False] * 5])
+    assert said("04.3", answer, probability, lake).startswith(expected)
 
 
 def trained(shared, pixels):

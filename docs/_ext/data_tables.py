@@ -12,6 +12,9 @@ FOLDER = DOCS / "reference" / "generated" / "tables"
 FEATURES, CLASSES = 7, 2  # of which the parameters of models are counted, as in models.md
 
 
+SWATCH = '<span class="swatch" style="background:{}"></span>'
+
+
 def write_tables():
     """Every table, as a fragment that a page of the reference includes."""
     for make in (sensors, products, masks, indices, ratios, tasseled_cap, layers, recipes, models, presets,
@@ -75,7 +78,8 @@ def sensors():
 
 def products():
     rows = [
-        (code(key), row.level, f"{row.gain:g}", f"{row.add:g}", row.nodata, row.baseline_offset_dn or "", row.source)
+        (code(key), row.level, f"{row.gain:g}", f"{row.add:g}", row.nodata, row.baseline_offset_dn or "",
+         row.source)
         for key, row in tables.PRODUCTS.items()
     ]  # fmt: skip
     heads = ["product", "level", "gain", "add", "no data", "offset from baseline 04.00 [DN]", "source"]
@@ -125,7 +129,9 @@ def tasseled_cap():
          list(row.stands_in_for), row.source)
         for key, row in tables.TASSELED_CAP.items()
     ]  # fmt: skip
-    return markdown(["table", "sensor", "radiometry", "components", "default for", "stands in for", "source"], rows)
+    return markdown(
+        ["table", "sensor", "radiometry", "components", "default for", "stands in for", "source"], rows
+    )
 
 
 def layers():
@@ -170,9 +176,7 @@ def needs_of(layer):
 
 
 def recipes():
-    rows = [
-        (code(key), ", ".join(map(code, row.layers)), told(row)) for key, row in tables.RECIPES.items()
-    ]
+    rows = [(code(key), ", ".join(map(code, row.layers)), told(row)) for key, row in tables.RECIPES.items()]
     return markdown(["recipe", "layers", "source"], rows)
 
 
@@ -183,9 +187,7 @@ def models():
     from glacierlab.models import MODELS
 
     counts = {name: parameters(name) for name in MODELS}
-    rows = [
-        (code(name), counts[name], summary(make), code(options(make))) for name, make in MODELS.items()
-    ]
+    rows = [(code(name), counts[name], summary(make), code(options(make))) for name, make in MODELS.items()]
     return markdown(["name", "parameters", "what it is", "options"], rows, "numbers")
 
 
@@ -226,14 +228,24 @@ def shown(value):
 
 
 def presets():
-    rows = [
-        (code(key), row.model and code(row.model), settings(row.loss), settings(row.optimizer),
-         settings(row.scheduler), row.batch_size, row.max_epochs, code(row.monitor), row.source,
-         "; ".join(row.assumed))
-        for key, row in tables.PRESETS.items()
-    ]  # fmt: skip
-    heads = ["preset", "model", "loss", "optimizer", "schedule", "batch", "epochs", "best by", "source", "assumed"]
-    return markdown(heads, rows)
+    """A column for each preset."""
+    rows = tables.PRESETS.values()
+    lines = {
+        "model": [row.model and code(row.model) for row in rows],
+        "tile [px]": [row.tile for row in rows],
+        "loss": [settings(row.loss) for row in rows],
+        "optimizer": [settings(row.optimizer) for row in rows],
+        "schedule": [settings(row.scheduler) for row in rows],
+        "batch": [row.batch_size for row in rows],
+        "epochs": [row.max_epochs for row in rows],
+        "stops after": [row.patience and f"{row.patience} epochs without a better one" for row in rows],
+        "best by": [code(row.monitor) for row in rows],
+        "moves": [row.moves for row in rows],
+        "source": [row.source for row in rows],
+        "assumed": ["; ".join(row.assumed) for row in rows],
+    }
+    heads = ["", *(code(key) for key in tables.PRESETS)]
+    return markdown(heads, [[name, *values] for name, values in lines.items()], "wide")
 
 
 def settings(values):
@@ -262,9 +274,7 @@ def splits():
 
 
 def strata():
-    rows = [
-        (code(key), row.long_name, row.units, row.edges, told(row)) for key, row in tables.STRATA.items()
-    ]
+    rows = [(code(key), row.long_name, row.units, row.edges, told(row)) for key, row in tables.STRATA.items()]
     return markdown(["stratum", "of", "units", "edges", "source"], rows)
 
 
@@ -273,9 +283,9 @@ def strata():
 
 def classes():
     rows = [
-        (code(name), str(row.code), f'<span class="swatch" style="background:{row.color}"></span> {code(row.color)}')
+        (code(name), str(row.code), f"{SWATCH.format(row.color)} {code(row.color)}")
         for name, row in tables.CLASSES.items()
-    ]  # fmt: skip
+    ]
     rows.append(("not observed", str(tables.NOT_OBSERVED), "white or transparent"))
     return markdown(["class", "code", "color"], rows, "numbers")
 

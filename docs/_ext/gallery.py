@@ -17,7 +17,7 @@ GENERATED = FOLDER / "generated"
 
 @dataclass(frozen=True)
 class Example:
-    """A script and what its docstring says: title, text, and what the picture shows to those who do not see it."""
+    """A script, and what its docstring says: title, text, and the picture in words."""
 
     path: Path
     title: str
@@ -77,20 +77,20 @@ def page(each):
     """A figure, what it shows, and its code."""
     return (
         f"# {each.title}\n\n{each.text}\n\n![{each.alt}]({each.name}.png)\n\n```python\n{each.code}\n```\n\n"
-        f"`figure` is a matplotlib figure: a notebook shows it, `figure.savefig(\"picture.png\")` keeps it.\n"
+        f'`figure` is a matplotlib figure: a notebook shows it, `figure.savefig("picture.png")` keeps it.\n'
     )
 
 
 def grid(found):
-    """All figures as a grid of cards."""
+    """All figures as a grid of cards, and their pages as a hidden table of contents."""
     cards = "".join(
-        f":::{{grid-item-card}} {each.title}\n:img-top: {each.name}.png\n:img-alt: {each.alt}\n"
-        f":link: {each.name}\n:link-type: doc\n:::\n\n"
+        f":::{{grid-item-card}} {each.title}\n:img-top: generated/{each.name}.png\n:img-alt: {each.alt}\n"
+        f":link: generated/{each.name}\n:link-type: doc\n:::\n\n"
         for each in found
     )
     listed = "\n".join(f"generated/{each.name}" for each in found)
-    cards = cards.replace(":img-top: ", ":img-top: generated/").replace(":link: ", ":link: generated/")
-    return f"::::{{grid}} 1 2 3 3\n:gutter: 3\n\n{cards}::::\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
+    cards = f"::::{{grid}} 1 2 3 3\n:gutter: 3\n:class-container: thumbnails\n\n{cards}::::\n"
+    return f"{cards}\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
 
 
 def draw(name):

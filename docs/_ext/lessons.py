@@ -9,6 +9,11 @@ from links import DOCS, LESSONS, NOTEBOOKS, mended, write
 from uses import lessons
 
 EXECUTED = NOTEBOOKS / "executed"
+LIVE = {  # outputs that need a kernel or scripts from elsewhere: progress bars and what loads an app
+    "application/javascript",
+    "application/vnd.holoviews_load.v0+json",
+    "application/vnd.jupyter.widget-view+json",
+}
 NOT_RUN = (
     "```{note}\nThis page shows the lesson without its results: `make notebooks` runs every lesson, and "
     "`make docs` then shows what came out. In JupyterLab (`make lab`) the results appear as you go.\n```"
@@ -34,8 +39,8 @@ def as_page(path, page):
             cell["source"] = mended("".join(cell["source"]), path, page)
         elif "solution" in (tags := cell["metadata"].setdefault("tags", [])) and "hide-input" not in tags:
             tags += [tag for tag in ("hide-cell",) if tag not in tags]
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # needs a network
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [each for each in cell["outputs"] if not LIVE & set(each.get("data", ()))]
     notebook["metadata"].pop("widgets", None)
     if not run:
         notebook["cells"].insert(
@@ -66,16 +71,17 @@ def table(paths):
     if papers:
         text += "\n## The papers, one by one\n\n"
         text += "Each runs the whole protocol of a paper at small scale, and sets our table beside the "
-        text += "published one.\n\n" + as_markdown(papers, costs)
+        text += "published one.\n\n" + as_markdown(papers, costs, "paper", "asks")
     pages = [path.relative_to(NOTEBOOKS).with_suffix("").as_posix() for path in paths]
     return text + "\n```{toctree}\n:hidden:\n\n" + "\n".join(f"lessons/{page}" for page in pages) + "\n```\n"
 
 
-def as_markdown(rows, costs):
+def as_markdown(rows, costs, first="lesson", second="you learn to"):
     """Rows as a table; what the code costs is a column where it was measured."""
-    heads = ["lesson", "you will", "time", "needs"] + ["code alone, measured"] * bool(costs)
+    heads = [first, second, "time", "needs"] + ["code alone, measured"] * bool(costs)
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    lines = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f":::{{div}} course\n\n{lines}\n\n:::\n"
 
 
 def row(path, costs):
@@ -83,12 +89,21 @@ def row(path, costs):
     opening = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
     title = re.search(r"^# (.+)$", opening, re.MULTILINE)[1]
     page = path.relative_to(NOTEBOOKS).as_posix()
-    goals = first_sentence(part(opening, "Goals")).removeprefix("You will ")
-    cells = [f"[{title}](lessons/{page})", goals, first_sentence(part(opening, "Time")), part(opening, "Needs")]
+    time = re.split(r" with |;", first_sentence(part(opening, "Time")))[0]
+    needs = first_sentence(part(opening, "Needs")).partition(";")[0]
+    cells = [f"[{title}](lessons/{page})", learned(opening), time, needs]
     if costs:
         cost = costs.get(path.stem)
         cells.append(f"{cost['seconds']:.0f} s, {cost['peak_mb']:,.0f} MB" if cost else "not yet")
     return [cell.replace("|", "\\|") for cell in cells]
+
+
+def learned(opening):
+    """What one does in a lesson, in the words of its goals; of a paper's, the questions it asks."""
+    goals = part(opening, "Goals")
+    if "*Techniques*:" in goals:
+        return goals.rpartition("*Techniques*:")[2].strip().rstrip(".")
+    return first_sentence(goals).removeprefix("You will ") or part(opening, "Questions")
 
 
 def part(opening, name):

@@ -9,6 +9,8 @@ DOCS, NOTEBOOKS = ROOT / "docs", ROOT / "notebooks"
 LESSONS = DOCS / "course" / "lessons"
 PAGES = {  # what has another name in the site
     ROOT / "README.md": DOCS / "index.md",
+    ROOT / "CONTRIBUTING.md": DOCS / "contributing.md",
+    NOTEBOOKS / "README.md": DOCS / "course" / "index.md",
     NOTEBOOKS: DOCS / "course" / "index.md",
     NOTEBOOKS / "papers": DOCS / "course" / "index.md",
 }
@@ -31,12 +33,22 @@ def mended(text, source, page):
             return match[0]
         found = (source.parent / target).resolve()
         shown = in_site(found)
+        if shown.suffix == ".md" and not shown.is_relative_to(DOCS):
+            return match[1][1:-2]  # a page that the site does not have
         if shown == DOCS / "index.md" and anchor:
             anchor = ""  # the README's headings are not the landing page's
         path = Path(relpath(shown, page.parent)).as_posix()
         return f"{match[1]}{path}{'#' * bool(anchor)}{anchor}{match[3]}"
 
     return LINK.sub(mend, text)
+
+
+def listed(text, page):
+    """The pages of its own folder that a page links to, in its order, as a hidden table of contents."""
+    found = [(page.parent / match[2].partition("#")[0]).resolve() for match in LINK.finditer(text)]
+    here = [path.stem for path in found if path.suffix == ".md" and path.parent == page.parent != DOCS]
+    rest = sorted(path.stem for path in page.parent.glob("*.md") if path != page)
+    return "\n```{toctree}\n:hidden:\n\n" + "\n".join(dict.fromkeys([*here, *rest])) + "\n```\n"
 
 
 def in_site(path):

@@ -1,19 +1,22 @@
 """The reference's pages, written from what the package makes public: a page a name, gathered by task."""
 
 import inspect
+import json
 import tomllib
 from collections import defaultdict
 
+from gallery import read
 from links import DOCS, LESSONS, NOTEBOOKS, ROOT, write
 from public import accessor_methods, by_any_name, public
-from uses import has_example, lessons, pages, used_in
+from uses import figures, has_example, lessons, pages, used_in
 
 FOLDER = DOCS / "reference"
 GENERATED = FOLDER / "generated"
 TABLE_OF = {  # a table of the package → the page that shows it
     "SENSORS": "sensors", "SENSOR_NAMES": "sensors", "PRODUCTS": "sensors", "MASKS": "sensors",
     "INDICES": "indices", "RATIOS": "indices", "TASSELED_CAP": "indices", "RECIPES": "layers",
-    "MODELS": "models", "PRESETS": "presets", "PROTOCOLS": "presets", "SPLITS": "presets", "STRATA": "presets",
+    "MODELS": "models", "PRESETS": "presets", "PROTOCOLS": "presets", "SPLITS": "presets",
+    "STRATA": "presets",
     "CLASSES": "classes", "NOT_OBSERVED": "classes", "INVENTORIES": "classes", "RGI7": "classes",
     "EXTRA_COLUMNS": "classes",
 }  # fmt: skip
@@ -52,7 +55,7 @@ def groups():
     for each in public().values():
         key = taken.get(each.name) or part_of[each.part]
         found[key][1].append(each)
-    for key, (row, names) in found.items():
+    for row, names in found.values():
         order = [known[f"glacierlab.{name}"].name for name in row.get("names", ())]
         names.sort(key=lambda each, order=order: order.index(each.name) if each.name in order else len(order))
     return found
@@ -133,10 +136,10 @@ def data_text(each):
 
 
 def users_of():
-    """Links to the lessons and pages that use a name, by the name."""
+    """Links to the lessons, pages and figures that use a name, by the name."""
     found = defaultdict(list)
-    for path in [*lessons(), *pages()]:
-        if path.name == "README.md":
+    for path in [*lessons(), *pages(), *figures()]:
+        if path.name in ("README.md", "index.md"):
             continue
         for name in used_in(path):
             found[name].append(f"[{title_of(path)}](../../{in_docs(path)})")
@@ -145,16 +148,18 @@ def users_of():
 
 def in_docs(path):
     page = LESSONS / path.relative_to(NOTEBOOKS) if path.suffix == ".ipynb" else path
+    if path.suffix == ".py":
+        page = path.parent / "generated" / f"{path.stem}.md"
     return page.relative_to(DOCS).as_posix()
 
 
 def title_of(path):
-    import json
-
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "".join(json.loads(text)["cells"][0]["source"])
         prefix = "Lesson " if path.parent == NOTEBOOKS else "Paper: "
+    elif path.suffix == ".py":
+        return f"Figure: {read(path).title}"
     else:
         prefix = ""
     first = next(line for line in text.splitlines() if line.startswith("# "))
@@ -173,20 +178,24 @@ def accessor_tables():
     }
     names = {id(each.value): each for each in public().values()}
     for of, title in titles.items():
-        text += f"## {title}\n\n| method | what it does | function |\n| --- | --- | --- |\n"
+        text += (
+            f"## {title}\n\n:::{{div}} told\n\n| method | what it does | function |\n| --- | --- | --- |\n"
+        )
         for method in (each for each in accessor_methods() if each.of == of):
             each = names[id(method.function)]
             taken = called(method.function)
             text += f"| `.glacier.{method.name}({taken})` | {line_of(each)} "
             text += f"| [`{each.short}`](generated/{each.name}.md) |\n"
-        text += "\n"
+        text += "\n:::\n\n"
     return text
 
 
 def called(function):
     """The arguments of a method without defaults, and `…` for the rest."""
     _, *rest = inspect.signature(function).parameters.values()
-    plain = [each.name for each in rest if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD]
+    plain = [
+        each.name for each in rest if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
+    ]
     return ", ".join([*plain, *(["…"] if len(rest) > len(plain) else [])])
 
 
@@ -194,8 +203,8 @@ def called(function):
 
 
 def without_example():
-    """Public functions and classes that no running example shows: neither their own, nor a lesson's or page's."""
-    shown = set().union(*(used_in(path) for path in [*lessons(), *run_pages()]))
+    """Public functions and classes that no example shows that runs: their own, a lesson's or a page's."""
+    shown = set().union(*(used_in(path) for path in [*lessons(), *run_pages(), *figures()]))
     return sorted(
         each.name
         for each in public().values()
@@ -207,9 +216,6 @@ def without_example():
 
 
 def run_pages():
-    """Pages whose blocks of Python a test runs."""
-    tests = ROOT / "tests"
-    ran = [ROOT / "README.md", DOCS / "inventories.md"]
-    if (tests / "test_docs_pages.py").exists():
-        ran += sorted((DOCS / "howto").glob("*.md"))
-    return [path for path in ran if path in set(pages())]
+    """Pages whose Python a test runs: test_readme.py, test_docs_pages.py, test_docs_inventories.py."""
+    parts = [path for path in pages() if path.parent.name in ("howto", "explanation")]
+    return [ROOT / "README.md", DOCS / "inventories.md", *parts]

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import data_tables
 import gallery
 import lessons
 import reference
-import data_tables
-from links import mended
+from links import listed, mended
+
+INDEXES = ("howto/index", "explanation/index")  # their tables of contents are what they link to
 
 
 def make(app):
@@ -22,6 +24,8 @@ def mend(app, name, source):
     page = Path(app.env.doc2path(name))
     if page.suffix == ".md":
         source[0] = mended(source[0], page, page)
+    if name in INDEXES:
+        source[0] += listed(source[0], page)
 
 
 def setup(app):

@@ -1,4 +1,4 @@
-"""Where a public name is used: code of lessons, how-tos and the README, read and not run."""
+"""Where a public name is used: code of lessons, pages and the gallery, read and not run."""
 
 import ast
 import json
@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from public import accessor_methods, by_any_name
+
+from glacierlab.teach import JUDGES
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(?:python|\{code-cell\}.*?)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -19,16 +21,23 @@ def lessons():
 
 
 def pages():
-    """README, how-tos and explanations: whatever has blocks of Python."""
+    """README, how-tos, explanations and the long pages: whatever may have blocks of Python."""
     docs = ROOT / "docs"
-    named = [docs / f"{name}.md" for name in ("apps", "areas", "inventories", "models", "worlds")]
-    return [ROOT / "README.md", *sorted((docs / "howto").glob("*.md")), *named]
+    parts = [path for part in ("howto", "explanation") for path in sorted((docs / part).glob("*.md"))]
+    return [ROOT / "README.md", *parts, *sorted(docs.glob("*.md"))]
+
+
+def figures():
+    """The scripts of the gallery."""
+    return sorted((ROOT / "docs" / "gallery").glob("*.py"))
 
 
 def code_of(path):
     """The Python code of a notebook or page, as a list of cells or blocks."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix != ".ipynb":
+    if path.suffix == ".py":
+        return [text]
+    if path.suffix == ".md":
         return BLOCK.findall(text)
     cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
     return ["".join(cell["source"]) for cell in cells]
@@ -51,6 +60,8 @@ def names_in(code):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "glacierlab":
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "gl.teach.check":
+            found |= judge_of(node)
         elif isinstance(node, ast.Attribute):
             dotted = ast.unparse(node)
             if dotted.startswith("gl."):
@@ -58,6 +69,13 @@ def names_in(code):
             elif isinstance(node.value, ast.Attribute) and node.value.attr == "glacier":
                 found |= methods.get(node.attr, set())
     return {known[name].name for name in found if name in known}
+
+
+def judge_of(call):
+    """The function that judges the exercise of a call of `gl.teach.check`."""
+    exercise = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+    judge = JUDGES.get(exercise)
+    return {f"glacierlab.teach.{judge.__name__}"} if judge else set()
 
 
 @cache

@@ -1,10 +1,10 @@
 """Area through time, with its error
 
-Areas at six dates with half a pixel along the border as error, which is a bound and no interval, and the line through
-them.
+Areas at six dates with half a pixel along the border as error, which is a bound and no interval, and the
+line through them.
 
-Picture: above, the area of all glaciers, which falls from date to date, with vertical bars of error; below, the areas of
-the six largest glaciers
+Picture: above, the area of all glaciers, which falls from date to date, with vertical bars of error; below,
+the areas of the six largest glaciers
 """
 
 import glacierlab as gl

@@ -1,7 +1,7 @@
 """One scene in three combinations of bands
 
-Ice and snow are bright in the visible bands and dark in the short-wave infrared. The combination with SWIR tells
-them from cloud and rock at a glance; true color does not.
+Ice and snow are bright in the visible bands and dark in the short-wave infrared. The combination with SWIR
+tells them from cloud and rock at a glance; true color does not.
 
 Picture: three pictures of one made mountain range; ice is white in true color, white in near infrared, and
 turquoise where the short-wave infrared is shown as red

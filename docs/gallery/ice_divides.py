@@ -1,8 +1,10 @@
 """Glaciers, their divides and center lines
 
-One body of ice, divided where the ground says that it flows apart, with the longest way down of each glacier.
+One body of ice, divided where the ground says that it flows apart, with the longest way down of each
+glacier.
 
-Picture: glaciers in pastel colors on a hillshade, with lines of the divides between them and branching center lines
+Picture: glaciers in pastel colors on a hillshade, with lines of the divides between them and branching
+center lines
 """
 
 import glacierlab as gl

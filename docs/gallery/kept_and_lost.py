@@ -2,7 +2,8 @@
 
 Two dates of one world laid over each other.
 
-Picture: ice of a made range in three colors: kept, lost along the tongues and the borders, and hardly any gained
+Picture: ice of a made range in three colors: kept, lost along the tongues and the borders, and hardly any
+gained
 """
 
 import glacierlab as gl

@@ -1,10 +1,10 @@
 """Mapped outlines against true ones
 
-What a ratio finds, in yellow, against what is there, in pink. The brown tongues inside pink lines are covered by
-debris, which no threshold on a ratio finds.
+What a ratio finds, in yellow, against what is there, in pink. The brown tongues inside pink lines are
+covered by debris, which no threshold on a ratio finds.
 
-Picture: a false-color scene with yellow outlines around the turquoise ice and pink outlines that go further down
-brown tongues
+Picture: a false-color scene with yellow outlines around the turquoise ice and pink outlines that go further
+down brown tongues
 """
 
 import glacierlab as gl

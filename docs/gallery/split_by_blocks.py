@@ -1,7 +1,7 @@
 """A split that keeps ground together
 
-Patches dealt out by blocks, with a strip left out between the parts, so that no patch of the test has a neighbor or a
-glacier in common with the training.
+Patches dealt out by blocks, with a strip left out between the parts, so that no patch of the test has a
+neighbor or a glacier in common with the training.
 
 Picture: squares on a made scene in three colors, in large blocks with empty strips between them
 """

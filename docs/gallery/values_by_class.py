@@ -1,9 +1,10 @@
 """What a band ratio can tell apart, and what not
 
-Values of red/SWIR and of the snow index over clean ice, debris and the ground. Debris lies where the ground lies.
+Values of red/SWIR and of the snow index over clean ice, debris and the ground. Debris lies where the ground
+lies.
 
-Picture: two histograms; the curve of clean ice stands apart on the right, those of debris and of the ground lie on
-each other
+Picture: two histograms; the curve of clean ice stands apart on the right, those of debris and of the ground
+lie on each other
 """
 
 import glacierlab as gl

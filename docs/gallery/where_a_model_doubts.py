@@ -1,10 +1,10 @@
 """Where a model is in doubt
 
-The map of the network that comes with the package, how unsure it is, and where it is wrong, which only a made world
-can show.
+The map of the network that comes with the package, how unsure it is, and where it is wrong, which only a
+made world can show.
 
-Picture: four maps side by side: classes, entropy, the spread between turned copies, and errors, which lie along the
-borders and on debris
+Picture: four maps side by side: classes, entropy, the spread between turned copies, and errors, which lie
+along the borders and on debris
 """
 
 import glacierlab as gl

@@ -2,7 +2,8 @@
 
 A made landscape at three dates. Pink are the outlines of the first, yellow those of the year.
 
-Picture: three pictures of one made range in 1950, 2000 and 2030; the yellow outlines shrink inside the pink ones
+Picture: three pictures of one made range in 1950, 2000 and 2030; the yellow outlines shrink inside the pink
+ones
 """
 
 import glacierlab as gl

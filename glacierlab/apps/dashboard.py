@@ -83,6 +83,14 @@ class Dashboard(pn.viewable.Viewer):
         Which glaciers are chosen; every view follows it.
     notes : list of str
         What could not be read of an address.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> dashboard = gl.apps.change({year: world.outlines(year) for year in world.years}, pixel_m=30)
+    >>> dashboard.story.labels, len(dashboard.table)
+    (['1990', '2020'], 15)
     """
 
     view = param.Selector(default="overview", objects=[*VIEWS], doc="Which page is shown.")

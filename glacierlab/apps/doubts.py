@@ -45,6 +45,13 @@ def expected_area_error(outlines, prediction=None, pixel_m=None):
         These are no outlines, or there is no CRS.
     GlacierlabError
         `pixel_m` is negative.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> outlines = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64)).outlines(2020)
+    >>> expected_area_error(outlines.nlargest(2, "area_km2"), pixel_m=30).round(2).tolist()
+    [0.08, 0.05]
     """
     require_outlines(outlines, "expected_area_error")
     require_numbers(pixel_m=pixel_m)

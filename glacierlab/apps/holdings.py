@@ -49,6 +49,13 @@ class Holdings:
         Areas through time, where a table of them was given.
     facts : dict of str to str
         Where it all came from.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> held = gl.apps.held(gl.synthetic_scene(seed=6, shape=(64, 64)))
+    >>> held.labels, held.crs.to_epsg(), held.dem.attrs["units"]
+    (['2020-09-15'], 32645, 'm')
     """
 
     scenes: dict = field(default_factory=dict)
@@ -110,6 +117,17 @@ def holdings_of(*paths):
     -----
     DataWarning
         A file within a folder cannot be read, and is left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     glaciers = gl.write_folder(folder, scene, scene.glacier.map_glaciers())
+    ...     found = holdings_of(folder)
+    >>> len(found.scenes), [len(table) for table in found.outlines.values()] == [len(glaciers)]
+    (1, True)
     """
     from .folders import gathered
 
@@ -144,6 +162,15 @@ def held(scenes=None, prediction=None, outlines=None, dem=None, series=None):
     ------
     GlacierlabError
         There is neither a scene nor an outline, or a table has no CRS or no polygons.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> scenes = {str(year): world.scene(year) for year in world.years}
+    >>> found = held(scenes, outlines={"2020": world.outlines(2020)})
+    >>> list(found.scenes), list(found.outlines)
+    (['1990', '2020'], ['2020'])
     """
     from .folders import open_dem, open_series
 

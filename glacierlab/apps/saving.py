@@ -26,7 +26,14 @@ ALIKE = 1e-6  # share of their place by which corners of one outline may differ 
 
 
 class ReviewConflict(WriteError):
-    """Outlines that this review and another session both changed: `ids`."""
+    """Outlines that this review and another session both changed: `ids`.
+
+    Examples
+    --------
+    >>> error = ReviewConflict("2 outlines were also changed elsewhere.", ids=["3", "8"])
+    >>> error.ids
+    ['3', '8']
+    """
 
     def __init__(self, message, ids=()):
         super().__init__(message)

@@ -84,6 +84,16 @@ def serve(
     ------
     GlacierlabError
         The port is taken, the address is not this machine's, or an option makes no sense.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> make = lambda: gl.apps.inspect(gl.synthetic_scene(seed=6, shape=(64, 64)))  # one for each session
+    >>> try:
+    ...     serve(make, max_upload_mb=0, show=False)
+    ... except gl.errors.GlacierlabError as error:
+    ...     print(error)
+    Uploads of at most 0 MB: give a number above 0, up to a million.
     """
     server = server_of(
         make, port=port, address=address, title=title, allow_origin=allow_origin, basic_auth=basic_auth,

@@ -87,6 +87,15 @@ class Studio(Answering):
     map : MapView
     layers : LayersTab
         What the map shows, by widgets that a script may set, too.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> studio = gl.apps.inspect(scene, scene.glacier.map_glaciers(), analyst="Ana")
+    >>> studio.reject("snow")
+    >>> studio.review.trail[["who", "what", "reason"]].values.tolist()
+    [['Ana', 'reject', 'snow']]
     """
 
     def __init__(self, desk):

@@ -65,7 +65,7 @@ def area_change(first, second=None, *, years="dates", by=None, between=None, mis
         "root-sum-square" (independent), or, where they are known, by "parts". Columns: areas, `loss_km2`,
         `loss_pct` [% of the first area], `rate_km2_per_a`, `rate_pct_per_a` and the half widths of all their
         errors (`…_unc_…`); `year_1`, `year_2` (decimal years used), `years`; `unc_kind`, which is "bound",
-        "95 %" or "mixed"; `significant`, |loss| above its error (`attrs["significant"]` says what that
+        "95 %" or "mixed"; `significant`, `|loss|` above its error (`attrs["significant"]` says what that
         means by kind); `status`: "both", "vanished" or "appeared". What cannot be had is NaN.
 
     Raises

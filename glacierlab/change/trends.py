@@ -24,7 +24,7 @@ def trend(series, method="ols", *, by=None):
         What `area_series` makes or takes. Areas stand at the date of their outlines, or else in the middle of
         their window; dates without an area are left out.
     method : {"ols", "weighted", "theil_sen"}
-        Least squares; least squares weighted by 1 / `area_unc_km2`²; or the median of all slopes between two
+        Least squares; least squares weighted by `1 / area_unc_km2²`; or the median of all slopes between two
         dates (Theil and Sen), which a few bad dates do not move, with the test of Mann and Kendall.
     by : str, optional
         The column that names a glacier, as for `area_series`.

@@ -41,7 +41,7 @@ def coherence(first, second, window=(5, 20)):
 
     Notes
     -----
-    |Σ s₁ s₂*| / √(Σ|s₁|² Σ|s₂|²) and the angle of the same sum (Touzi et al. 1999, doi:10.1109/36.739146).
+    `|Σ s₁ s₂*| / √(Σ|s₁|² Σ|s₂|²)` and the angle of the same sum (Touzi et al. 1999, doi:10.1109/36.739146).
     Windows are cut at the edges. Pixels that are NaN, infinite or the declared nodata in either image are
     left out of all three sums, so that fewer looks are left there. Few looks make coherence too high: see
     `expected_coherence`. Sums are in float64 in an order that chunks do not change.

@@ -133,7 +133,7 @@ class Recipe:
 
     @property
     def groups(self):
-        """Names of the features by group: optical, indices, pca, tasseled_cap, glcm, terrain, insar, …"""
+        """Names of the features by group, such as optical, indices, pca, tasseled_cap, glcm or terrain."""
         groups = {}
         for each in self._read():
             groups.setdefault(each.group, []).extend(each.features)
@@ -305,6 +305,13 @@ def stack(scene, layers, **options):
     ------
     UnknownNameError, MissingBandError, RadiometryError, GlacierlabError
         As `Recipe.fit` and `Recipe.apply` do.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> stack(scene, ["red", "ndsi", "red/swir16", "slope"]).feature.values.tolist()
+    ['red', 'ndsi', 'red/swir16', 'slope']
     """
     if not isinstance(layers, Recipe):
         layers = Recipe(layers, **{"normalize": False, **options})

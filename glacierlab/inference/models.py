@@ -5,6 +5,7 @@ import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -142,6 +143,12 @@ def models_of(given):
     several = list(given) if isinstance(given, list | tuple) else [given]
     if not several:
         raise GlacierlabError("model=[]: give a model file, a model, or a list of them.")
+    for each in several:
+        if not isinstance(each, Segmenter | str | PathLike):
+            raise GlacierlabError(
+                f"model= is a {type(each).__name__}: give a model file, 'default', or what "
+                "gl.models.build_model gives. A network of your own becomes one by gl.models.Segmenter."
+            )
     members = [each if isinstance(each, Segmenter) else load_model(each) for each in several]
     for model in members:
         if model.card is None:

@@ -88,6 +88,15 @@ def blocks_of(manifest, by="auto", *, block_m=None, fewest=FEWEST):
     Returns
     -------
     Blocks
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "swir16"], size=16)
+    >>> blocks = blocks_of(patches.manifest, block_m=960)
+    >>> len(patches.manifest), blocks.kind, blocks.count, blocks.enough
+    (16, 'space', 6, True)
     """
     require_manifest(manifest)
     if by != "auto":
@@ -139,6 +148,15 @@ def block_bootstrap(confusions, blocks, statistic, *, repeats=REPEATS, seed=0):
     -------
     numpy.ndarray
         (repeats, ...) samples of the statistic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([[[90, 10], [5, 45]], [[80, 20], [0, 50]], [[70, 30], [10, 40]]])  # three patches
+    >>> share_right = lambda sums: np.trace(sums, axis1=-2, axis2=-1) / sums.sum((-2, -1))
+    >>> samples = block_bootstrap(counts, np.array([0, 1, 2]), share_right, repeats=200)
+    >>> samples.shape, interval(samples).round(2).tolist()
+    ((200,), [0.73, 0.9])
     """
     confusions = np.asarray(confusions)
     of_patch = np.asarray(blocks.of_patch if isinstance(blocks, Blocks) else blocks)
@@ -159,6 +177,24 @@ def interval(samples, level=LEVEL):
     """Lower and upper bound (2, ...) of samples (repeats, ...): percentiles; NaN where all samples are.
 
     Samples without a value (a class that no drawn block holds) are left out.
+
+    Parameters
+    ----------
+    samples : array of float (repeats, ...)
+        Of `block_bootstrap`.
+    level : float
+        Share of the samples within [1].
+
+    Returns
+    -------
+    numpy.ndarray
+        (2, ...), in the units of the samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> interval(np.arange(101.0), level=0.9).round(6).tolist()
+    [5.0, 95.0]
     """
     if not 0 < level < 1:
         raise GlacierlabError(f"level={level!r}: give the share of samples within, such as 0.95.")

@@ -71,6 +71,12 @@ def reliability(probability, outcome, *, bins=BINS):
     ------
     GlacierlabError
         Shapes differ, or a probability is not in 0 … 1.
+
+    Examples
+    --------
+    >>> table = reliability([0.6, 0.9, 0.9, 0.9], [True, True, True, False], bins=2)
+    >>> table[["low", "count", "confidence", "accuracy"]].round(3).values.tolist()
+    [[0.0, 0.0, nan, nan], [0.5, 4.0, 0.825, 0.75]]
     """
     probability, outcome = np.asarray(probability), np.asarray(outcome)
     if probability.shape != outcome.shape:
@@ -92,7 +98,23 @@ def require_bins(bins):
 def expected_error(table):
     """Expected and largest calibration error (ECE, MCE) of a table of `reliability`, NaN of an empty one.
 
-    Sum over bins of |confidence - accuracy|, weighted by their shares of pixels; and the largest of them.
+    Sum over bins of `|confidence - accuracy|`, weighted by their shares of pixels; and the largest of them.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `reliability`: its count, confidence and accuracy.
+
+    Returns
+    -------
+    (float, float)
+        ECE and MCE [1].
+
+    Examples
+    --------
+    >>> table = reliability([0.9, 0.9, 0.9, 0.9], [True, True, True, False], bins=10)
+    >>> [round(float(error), 2) for error in expected_error(table)]
+    [0.15, 0.15]
     """
     filled = table[table["count"] > 0]
     if filled.empty:
@@ -173,6 +195,14 @@ def calibrate(model, patches, *, batch_size=8, device="auto", max_pixels=1_000_0
     ------
     GlacierlabError
         As `confusions`; or a temperature is no cure: the patches hold no labeled pixel.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> model = gl.load_model("default")
+    >>> scenes = gl.judge.whole_scenes(gl.synthetic_scene(seed=6, shape=(64, 64)), like=model, size=32)
+    >>> round(calibrate(model, scenes).card.temperature, 1)
+    1.4
     """
     logits, labels = sampled_logits(model, patches, batch_size, device, max_pixels, seed)
     temperature = best_temperature(logits, labels)

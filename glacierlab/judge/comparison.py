@@ -38,6 +38,17 @@ class Comparison:
     about : dict
         `budget`, `seeds`, `metrics`, `data` (what trained, by study), `blocks` (what was drawn, by test),
         `leaks` and `notes`.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(96, 96))
+    >>> layers, classes = ["red", "nir", "swir16"], ["background", "glacier"]
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, layers, size=16, classes=classes)
+    >>> patches = patches.split(by="blocks", block_m=960, shares=(0.6, 0.4), names=("train", "test"))
+    >>> found = gl.compare(["band_ratio", "single_band"], patches)
+    >>> {name: iou[:3] for name, iou in found.wide("iou").loc[("test", "glacier")].items()}
+    {'band_ratio': '0.7', 'single_band': '0.3'}
     """
 
     table: pd.DataFrame

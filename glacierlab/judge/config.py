@@ -21,10 +21,50 @@ def compare_from(path, out=None):
     of `gl.predict` for a model, `[inference."*"]` for all; `[training]` what `fit` takes; `[data]` patches as
     for training, where no protocol makes them; `[groups]` names lists of features that `layers` may name.
 
+    Parameters
+    ----------
+    path : path
+        TOML.
+    out : path, optional
+        Folder that keeps the models; it goes before the file's own `out`.
+
+    Returns
+    -------
+    Comparison
+
     Raises
     ------
     UnknownNameError, GlacierlabError
         Of what is in the file; unknown entries are named with near matches.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> text = '''
+    ... metrics = ["iou"]
+    ... max_epochs = 1
+    ... [models.unet]
+    ... model = "unet"
+    ... options = { widths = [4, 8] }
+    ... [data]
+    ... kind = "worlds"
+    ... seeds = [1, 2, 3]
+    ... years = [2020]
+    ... shape = [64, 64]
+    ... layers = ["red", "swir16"]
+    ... size = 32
+    ... split = { shares = [0.4, 0.3, 0.3], names = ["train", "val", "test"] }
+    ... [training]
+    ... precision = "32-true"
+    ... progress = false
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "small.toml")
+    ...     _ = path.write_text(text, encoding="utf-8")
+    ...     found = compare_from(path)
+    >>> found.ok, found.table.model.unique().tolist(), found.table.metric.unique().tolist()
+    (True, ['unet'], ['iou'])
     """
     path = Path(path)
     try:

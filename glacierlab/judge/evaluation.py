@@ -67,6 +67,15 @@ class Evaluation:
     unobserved : float
         Share of the labeled pixels of whole scenes where a layer has no value: they are mapped as 255 and not
         counted. 0 of patches, which have no label there.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> judged = gl.evaluate(gl.load_model("default"), gl.synthetic_scene(seed=6, shape=(64, 64)))
+    >>> judged.confusions.shape, judged.pixels
+    ((1, 4, 4), 4096)
+    >>> judged.confusion.shape
+    (4, 4)
     """
 
     name: str

@@ -60,6 +60,12 @@ def protocol_worlds(name, *, worlds=None, shape=(256, 256), size=64, studies=Non
     -----
     Recipes are fitted to the worlds that train and validate; where a study parts the patches of one world, to
     all of them. Clouds are not ignored: the label is what lies below, as an inventory's is.
+
+    Examples
+    --------
+    >>> studies = protocol_worlds("chen2022", worlds=2, shape=(64, 64), size=32, studies=["scene2"])
+    >>> {study: sorted(parts) for study, parts in studies.items()}
+    {'scene2': ['area1', 'area2', 'area3', 'train', 'val']}
     """
     row = lookup(PROTOCOLS, name, kind="protocol")
     chosen = list(row.studies) if studies is None else list(studies)

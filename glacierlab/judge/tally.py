@@ -53,6 +53,15 @@ def confusions(model, patches, *, batch_size=8, device="auto", edit=None, infere
     -----
     DataWarning
         The patches' recipe or radiometry is not that of the model, or it was trained on some of them.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> model = gl.load_model("default")
+    >>> scenes = gl.judge.whole_scenes(gl.synthetic_scene(seed=6, shape=(64, 64)), like=model, size=32)
+    >>> counts = confusions(model, scenes)
+    >>> counts.shape, int(counts.sum()) == 64 * 64
+    ((4, 4, 4), True)
     """
     size = len(patches.classes)
     counts = np.zeros((len(patches), size, size), np.int64)
@@ -132,6 +141,12 @@ def scores_of(confusions, classes):
         One row a class, against the rest, and "mean", their unweighted mean, background included (Chu et al.
         2022: the mean IoU of ice and background). Columns: tp, fp, fn, tn [px] (summed in "mean"), and the
         scores of `gl.scores_from` [1], NaN where undefined; the mean leaves those out.
+
+    Examples
+    --------
+    >>> table = scores_of([[90, 10], [5, 45]], ["background", "glacier"])
+    >>> table[["precision", "recall", "iou"]].round(2).T.to_dict("list")
+    {'background': [0.95, 0.9, 0.86], 'glacier': [0.82, 0.9, 0.75], 'mean': [0.88, 0.9, 0.8]}
     """
     confusions, classes = np.asarray(confusions), list(classes)
     if confusions.ndim < 2 or confusions.shape[-2:] != (len(classes),) * 2:

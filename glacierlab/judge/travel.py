@@ -42,6 +42,15 @@ def drops(areas, *, scores=("f1", "kappa", "oa"), paired=False, repeats=REPEATS,
     ------
     GlacierlabError
         There is one area only, tables differ in rows or lack scores, or paired areas are of other ground.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> model = gl.load_model("default")
+    >>> near, far = (gl.evaluate(model, gl.synthetic_scene(seed, shape=(64, 64))) for seed in (2, 6))
+    >>> fall = drops({"near": near, "far": far}, scores=["f1"])
+    >>> float(fall.loc[("far", "clean_ice"), "f1"].round(1))
+    0.1
     """
     if len(areas) < 2:
         raise GlacierlabError("A drop is from one area to another: give evaluations of two or more.")
@@ -137,6 +146,13 @@ def areas(evaluation):
     ------
     GlacierlabError
         Patches of a scene overlap, so that pixels would count twice.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> judged = gl.evaluate(gl.load_model("default"), gl.synthetic_scene(seed=6, shape=(64, 64)))
+    >>> areas(judged).xs("clean_ice", level="class").round(1).values.tolist()
+    [[0.5, 0.8, 3.7]]
     """
     return areas_of(evaluation.confusions, evaluation.manifest, evaluation.classes)
 
@@ -187,6 +203,15 @@ def area_stability(evaluation):
     DataWarning
         Labeled ground differs between dates by more than 1 %, an assumption: clouds and gaps then change
         areas too.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> dates = {date: world.scene(2020, date=date) for date in ("07-15", "09-15")}
+    >>> judged = gl.evaluate(gl.load_model("default"), dates)
+    >>> area_stability(judged).loc["clean_ice", ["dates", "mean_km2", "true_km2"]].round(1).tolist()
+    [2.0, 0.5, 0.8]
     """
     ground = ground_of(evaluation.manifest)
     scenes = evaluation.manifest["scene"].to_numpy()

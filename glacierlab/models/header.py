@@ -107,10 +107,29 @@ class Header:
 def read_card(path):
     """The card of a model file, proved by its checksum; the tensors are left alone, and torch is not needed.
 
+    Parameters
+    ----------
+    path : path
+        A `.safetensors` file that `save_model` wrote.
+
+    Returns
+    -------
+    Card
+
     Raises
     ------
     ModelFileError
         The file is no model file, is cut short, or its header was altered.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = gl.save_model(gl.load_model("default"), f"{folder}/again.safetensors")
+    ...     card = read_card(path)
+    >>> card.features[:4], card.classes[1]
+    (('blue', 'green', 'red', 'nir'), 'clean_ice')
     """
     return read_header(path).card
 

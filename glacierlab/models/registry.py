@@ -77,6 +77,14 @@ def build_model(name, in_channels, classes, **options):
         No such model, or no such option of it; near matches are told.
     GlacierlabError
         A size or an option is not what it should be.
+
+    Examples
+    --------
+    >>> model = build_model("unet", in_channels=8, classes=4, widths=[4, 8, 16])
+    >>> model.name, model.options["widths"]
+    ('unet', [4, 8, 16])
+    >>> sum(weight.numel() for weight in model.parameters())
+    7664
     """
     make = lookup(MODELS, name, kind="model")
     for what, number in (("in_channels", in_channels), ("classes", classes)):

@@ -22,6 +22,17 @@ class Segmenter(nn.Module):
         What `build_model` was asked for, every option with its value: enough to build it again.
     card : Card or None
         What is known of it besides: names of features and classes, recipe, training; `fit` fills it in.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import glacierlab as gl
+    >>> model = gl.models.build_model("unet", 3, 2, widths=[4, 8]).eval()
+    >>> model.name, model.in_channels, model.classes
+    ('unet', 3, 2)
+    >>> with torch.no_grad():
+    ...     print(tuple(model(torch.zeros(1, 3, 50, 70)).shape))
+    (1, 2, 50, 70)
     """
 
     def __init__(self, network, name, in_channels, classes, options):

@@ -46,6 +46,14 @@ def clean(mask, size=5, min_area_km2=0.01, min_hole_km2=0.01):
         is told when it is computed).
     GridError
         The CRS is missing or in degrees, so that an area in pixels cannot be told.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> ice = scene.glacier.ratio("red", "swir16").glacier.threshold(2)
+    >>> [len(gl.vectorize(mask)) for mask in (ice, clean(ice, size=3, min_area_km2=0.05))]  # parts
+    [37, 4]
     """
     if size < 0 or (size and size % 2 == 0):
         raise GlacierlabError(
@@ -157,6 +165,15 @@ def majority(mask, size=3):
     ------
     GlacierlabError
         `size` is not odd and positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> speck = np.zeros((5, 5), dtype="uint8")
+    >>> speck[2, 2] = 1
+    >>> int(majority(xr.DataArray(speck, dims=("y", "x"))).sum())
+    0
     """
     if not (size > 0 and size % 2 == 1):
         raise GlacierlabError(f"size={size}: the square's side is an odd number of pixels.")
@@ -190,7 +207,7 @@ def without_gentle_holes(mask, slope, max_hole_km2=0.225, max_slope_deg=30.0):
     mask : xarray.DataArray
         `class_map` (y, x) uint8: 0 background, 255 not observed.
     slope : xarray.DataArray
-        Slope (y, x) [degrees] on the same grid, as `features.terrain(dem, "slope")` gives it.
+        Slope (y, x) [degrees] on the same grid: `features.terrain(dem, "slope").sel(feature="slope")`.
     max_hole_km2, max_slope_deg : float
         Holes (over four neighbors) are filled that are smaller and, on average, less steep. As GlacierNet2's
         demonstration does it: 1000 pixels of 15 m, 30 degrees.
@@ -205,6 +222,16 @@ def without_gentle_holes(mask, slope, max_hole_km2=0.225, max_slope_deg=30.0):
     ------
     GridError
         The grids differ, or the CRS is missing or in degrees.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> slope = gl.features.terrain(scene.elevation, "slope").sel(feature="slope")
+    >>> ice = scene.glacier.ratio("red", "swir16").glacier.threshold(2)
+    >>> filled = without_gentle_holes(ice, slope)
+    >>> int((filled == 1).sum() - (ice == 1).sum())  # [px]
+    14
     """
     require_same_grid(mask, slope, ("mask", "slope"))
     max_pixels = max_hole_km2 * 1e6 / cell_area_m2(mask)
@@ -247,6 +274,15 @@ def without_steep_debris(mask, slope, max_slope_deg=30.0):
         The map has no debris-covered ice.
     GridError
         The grids differ.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> slope = gl.features.terrain(scene.elevation, "slope").sel(feature="slope")
+    >>> kept = without_steep_debris(scene.truth, slope, max_slope_deg=10)
+    >>> [int((mask == 2).sum()) for mask in (scene.truth, kept)]  # [px] of debris-covered ice
+    [88, 39]
     """
     require_same_grid(mask, slope, ("mask", "slope"))
     codes = {name: code for code, name in class_names(mask).items()}
@@ -285,6 +321,16 @@ def without_lakes(mask, scene, slope, min_ndwi=None, max_nir=0.15, max_slope_deg
     Raises
     ------
     MissingBandError, RadiometryError, GridError
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=2, shape=(64, 64))
+    >>> slope = gl.features.terrain(scene.elevation, "slope").sel(feature="slope")
+    >>> mapped = scene.truth.isin([1, 3]).astype("uint8")  # lakes taken for ice
+    >>> kept = without_lakes(mapped, scene, slope)
+    >>> [int((mask == 1).where(scene.truth == 3).sum()) for mask in (mapped, kept)]  # [px] of lakes
+    [37, 14]
     """
     for other, name in ((scene, "scene"), (slope, "slope"), (snow, "snow")):
         if other is not None:

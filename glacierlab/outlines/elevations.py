@@ -40,6 +40,14 @@ def hypsometry(outlines, dem, *, band_m=50):
     Notes
     -----
     On the grid of `attributes`. Source: RGI 7.0 user guide, doi:10.5067/F6JMOVY5NAVZ.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> table = hypsometry(world.outlines(2020).nlargest(1, "area_km2"), world.scene(2020).elevation)
+    >>> table.drop(columns="area_km2").iloc[0].to_dict()
+    {2825: 4, 2875: 208, 2925: 744, 2975: 44}
     """
     require_outlines(outlines, "hypsometry")
     if int(band_m) != band_m or band_m < 2 or band_m % 2:

@@ -63,6 +63,15 @@ def lakes(outlines, glaciers, *, dem=None, contact_m=30.0, by=None):
     -----
     DataWarning
         No ice lies within 10° of longitude of a lake, so that its distance is NaN.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=2, shape=(64, 64))
+    >>> water, ice = (gl.vectorize(scene.truth, classes=[name]) for name in ("glacial_lake", "clean_ice"))
+    >>> table = lakes(water, ice, dem=scene.elevation)
+    >>> table[["area_km2", "in_contact"]].head(2).round(2).values.tolist()
+    [[0.01, True], [0.01, True]]
     """
     if not isinstance(outlines, dict):
         return lakes_of(outlines, glaciers, dem, contact_m, by)
@@ -228,6 +237,15 @@ def debris(glaciers, class_map, *, by=None):
     -----
     DataWarning
         Glaciers that the map does not show at all.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> glaciers = world.outlines(2020).nlargest(2, "area_km2")
+    >>> table = debris(glaciers, world.truth(2020).class_map)
+    >>> table[["area_km2", "debris_frac", "debris_km2"]].round(2).values.tolist()
+    [[0.24, 0.07, 0.02], [0.23, 0.08, 0.02]]
     """
     if not isinstance(class_map, dict):
         return debris_of(glaciers, class_map)

@@ -77,6 +77,16 @@ def centerlines(outlines, dem, *, min_branch_m=500.0, smooth_cells=2.0, level_m=
     dearest of them. An assumption: the DEM's window of 251 m is a Gaussian's four standard deviations. Routes
     step to eight neighbors, as in the paper: across the grid's directions they may stray from the middle by
     about a tenth of the glacier's width.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(96, 96))
+    >>> lines = centerlines(world.outlines(2020).nlargest(1, "area_km2"), world.scene(2020).elevation)
+    >>> lines.is_main.tolist(), lines.outflow_id.tolist()
+    ([1], [-1])
+    >>> float(lines[lines.is_main == 1].length_m.round(-2).item())  # [m]
+    1400.0
     """
     require_outlines(outlines, "centerlines")
     places = located(outlines)

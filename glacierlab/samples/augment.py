@@ -58,6 +58,14 @@ def jitter(image, features, seed, *, gain=0.1, offset=0.02, per_band=False, norm
     GlacierlabError
         The image holds layers made of the bands (indices, components, textures), which would no longer belong
         to them; or gain or offset is no sensible number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.full((2, 2, 2), 0.5, dtype="float32")
+    >>> seen = jitter(image, ["red", "swir16"], seed=0, gain=0.1, offset=0.02)
+    >>> bool((abs(seen - image) <= 0.5 * 0.1 + 0.02).all()), len(np.unique(seen))
+    (True, 1)
     """
     require_fit(image, None, features)
     if not 0 <= gain < 1 or not 0 <= offset < np.inf:
@@ -126,6 +134,15 @@ def drop(image, features, parts, seed, *, probability=0.1, fill=0.0, out=None):
         A part names a feature that the image has not.
     GlacierlabError
         `probability` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.ones((3, 2, 2), dtype="float32")
+    >>> groups = {"visible": ["red"], "infrared": ["nir", "swir16"]}
+    >>> left = drop(image, ["red", "nir", "swir16"], groups, seed=0, probability=1)
+    >>> left[:, 0, 0].tolist()
+    [1.0, 0.0, 0.0]
     """
     require_fit(image, None, features)
     if not 0 <= probability <= 1:
@@ -211,6 +228,14 @@ def offline(image, label, features, preset, *, clip=None, seed=0, vectors=(), fi
     ------
     UnknownNameError, GridError, GlacierlabError
         As `move` does; or a clip is missing, or given where the row has none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image, label = np.zeros((2, 8, 8), dtype="float32"), np.zeros((8, 8), dtype="uint8")
+    >>> copies = offline(image, label, ["red", "swir16"], "chu2022", clip=4)
+    >>> [name for name, _, _ in copies], copies[0][1].shape
+    (['hflip', 'vflip', 'rot180', 'rot90_cw', 'rot90_ccw'], (2, 4, 4))
     """
     row = lookup(AUGMENTATIONS, preset, kind="set of augmentations")
     if row.random_clip and clip is None:

@@ -53,6 +53,17 @@ def swiss_snow(folder=None, layers=None, *, mini=False, size=64, **options):
     References
     ----------
     github.com/lgeibel/snowicesen (GPL-3); Copernicus Sentinel-2 data.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import glacierlab as gl
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         swiss_snow(folder)
+    ...     except gl.errors.SampleError as error:
+    ...         print(str(error).partition("holds ")[2].partition(":")[0])
+    no manifest.csv and chips/ of the Swiss snow set
     """
     scenes, labels, glaciers = swiss_chips(folder, mini=mini, least=size)
     return PatchSet.from_scenes(scenes, labels, layers, **{"size": size, "glaciers": glaciers} | options)
@@ -103,6 +114,12 @@ def athabasca(layers=None, *, background=False, size=64, **options):
     ------
     SampleError
         The files are not here and cannot be downloaded.
+
+    Examples
+    --------
+    >>> from glacierlab.io.samples import SAMPLES
+    >>> SAMPLES["athabasca"].long_name  # what it is cut from; the call itself may download it
+    'Athabasca Glacier, Columbia Icefield, 2020-08-16'
     """
     scene, outline = sample("athabasca"), sample("athabasca_outline")
     if not background:

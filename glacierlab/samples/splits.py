@@ -82,6 +82,15 @@ def split(
     References
     ----------
     Spatial blocks and buffers: Roberts et al. 2017, doi:10.1111/ecog.02881.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "swir16"], size=16)
+    >>> parts = split(patches.manifest, "blocks", (0.5, 0.5), ("train", "test"), block_m=480)
+    >>> parts.split.value_counts().to_dict()
+    {'train': 8, 'test': 8}
     """
     preset = lookup(SPLITS, shares, kind="split") if isinstance(shares, str) else None
     if preset:
@@ -119,6 +128,15 @@ def folds(manifest, k=5, by="scene", *, buffer_m=0, block_m=None, seed=0):
     Raises
     ------
     ManifestError, UnknownNameError
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "swir16"], size=16)
+    >>> found = folds(patches.manifest, k=4, by="blocks", block_m=480)
+    >>> [int((fold.split == "test").sum()) for fold in found]
+    [4, 4, 4, 4]
     """
     if not isinstance(k, int | np.integer) or k < 2:
         raise ManifestError(f"k is a whole number of folds, at least 2; found {k!r}.")

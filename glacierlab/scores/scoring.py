@@ -171,6 +171,15 @@ def polis(a, b):
     The mean distance of the vertices of `a` to the boundary of `b`, and the reverse, halved. After
     Avbelj et al. 2015, A metric for polygon comparison and building extraction evaluation.
 
+    Parameters
+    ----------
+    a, b : shapely.Polygon
+        In one projected CRS.
+
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from shapely import box
@@ -193,8 +202,22 @@ def polis(a, b):
 def burn(outlines, grid):
     """Outlines as a mask: True where a pixel's center lies inside one.
 
-    Outlines are a GeoDataFrame in any CRS, the grid a DataArray (y, x) with CRS and coordinates; the mask,
-    a DataArray (y, x) of bool, is in memory. GridError if a CRS is missing or no outline touches the grid.
+    Parameters
+    ----------
+    outlines : geopandas.GeoDataFrame
+        Polygons in any CRS.
+    grid : xarray.DataArray
+        (y, x) with CRS and coordinates; its values do not matter.
+
+    Returns
+    -------
+    xarray.DataArray
+        (y, x) bool, in memory.
+
+    Raises
+    ------
+    GridError
+        A CRS is missing, or no outline touches the grid.
 
     Examples
     --------
@@ -343,6 +366,17 @@ def _raster(value, what, grid=None):
 
 def codes_of(raster, classes):
     """Class codes by name, from CF flags or, without them, from `classes`; a bool is glacier or not.
+
+    Parameters
+    ----------
+    raster : xarray.DataArray
+        Class map (y, x), or a mask.
+    classes : dict of str to int, or None
+        Codes of a map without flags.
+
+    Returns
+    -------
+    dict of str to int
 
     Examples
     --------

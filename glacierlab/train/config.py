@@ -46,6 +46,17 @@ def read_config(path, sections=SECTIONS):
         The file is not there, is no TOML, or a section is no table.
     UnknownNameError
         A section is not known.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "small.toml")
+    ...     _ = path.write_text('model.name = "unet"', encoding="utf-8")
+    ...     config = read_config(path)
+    >>> config
+    {'model': {'name': 'unet'}}
     """
     path = Path(path)
     try:
@@ -142,6 +153,15 @@ def patches_of(data):
     Raises
     ------
     UnknownNameError, GlacierlabError
+
+    Examples
+    --------
+    >>> data = {"kind": "worlds", "seeds": [1, 2], "years": [2020], "shape": [64, 64], "size": 32}
+    >>> data |= {"layers": ["red", "swir16"]}
+    >>> data["split"] = {"shares": [0.5, 0.5], "names": ["train", "val"]}
+    >>> patches = patches_of(data)
+    >>> len(patches.subset("train")), patches.features
+    (4, ('red', 'swir16'))
     """
     data = dict(data)
     if "kind" not in data:
@@ -256,6 +276,17 @@ def train_from(config, *, out=None, epochs=None, progress=True):
     ------
     GlacierlabError, UnknownNameError
         The config is not what it should be; also all that `fit` raises.
+
+    Examples
+    --------
+    >>> data = {"kind": "worlds", "seeds": [1, 2], "years": [2020], "shape": [64, 64], "size": 32}
+    >>> data |= {"layers": ["red", "swir16"]}
+    >>> data["split"] = {"shares": [0.5, 0.5], "names": ["train", "val"]}
+    >>> model = {"name": "unet", "widths": [4, 8]}
+    >>> settings = {"max_epochs": 1, "precision": "32-true"}
+    >>> training = train_from({"model": model, "data": data, "train": settings}, progress=False)
+    >>> len(training.history), training.model.card.classes
+    (1, ('background', 'clean_ice', 'debris_covered_ice', 'glacial_lake'))
     """
     for section in ("data", "train"):
         if section not in config:

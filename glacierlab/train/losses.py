@@ -35,6 +35,13 @@ def build_loss(name, **options):
     ------
     UnknownNameError
         No such loss, or no such option of it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> loss = build_loss("cross_entropy")
+    >>> round(float(loss(torch.zeros(1, 2, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long))), 3)  # ln 2
+    0.693
     """
     function = lookup(LOSSES, name, kind="loss")
     known = [
@@ -57,6 +64,14 @@ class DeepSupervision:
         As `build_loss` makes it.
     weights : sequence of float, optional
         One for each output; by default all 1 (PraNet, Fan et al. 2020, arXiv:2006.11392).
+
+    Examples
+    --------
+    >>> import torch
+    >>> loss = DeepSupervision(build_loss("cross_entropy"), weights=[1.0, 0.5])
+    >>> outputs = [torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 4, 4)]  # the main one, and a coarser
+    >>> round(float(loss(outputs, torch.zeros(1, 8, 8, dtype=torch.long))), 3)  # 1.5 ln 2
+    1.04
     """
 
     def __init__(self, loss, weights=None):

@@ -37,6 +37,17 @@ class Training:
     best, last : pathlib.Path or None
         Model files in `out`.
     best_epoch : int
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "swir16"], size=16)
+    >>> patches = patches.split(by="blocks", block_m=480, shares=(0.5, 0.5), names=("train", "val"))
+    >>> model = gl.models.build_model("unet", 2, len(patches.classes), widths=[4, 8])
+    >>> training = gl.fit(model, patches, max_epochs=1, precision="32-true", progress=False)
+    >>> training.best_epoch, training.history.columns.tolist()[:4], training.best
+    (0, ['epoch', 'train_loss', 'val_loss', 'val_accuracy'], None)
     """
 
     model: Segmenter

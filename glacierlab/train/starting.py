@@ -43,6 +43,15 @@ def build_for(patches, name, classes=None, *, preset=None, **options):
     ------
     UnknownNameError, GlacierlabError
         As of `gl.models.build_model`.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "nir", "swir16"], size=16)
+    >>> model = build_for(patches, "unet", widths=[4, 8])
+    >>> model.in_channels, model.classes
+    (3, 4)
     """
     row = None if preset is None else lookup(PRESETS, preset, kind="preset")
     if row is not None and row.model == name:

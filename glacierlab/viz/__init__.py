@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from ..errors import extras
 from .change import change_figure, hypsometry_figure, loss_figure, series_figure
 from .figures import false_color, scene_figure, threshold_figure
 from .learning import learning_figure
@@ -46,5 +47,6 @@ __all__ = [
 
 def __getattr__(name):
     if name in ("explore", "write_page"):  # of the extra `viz`, loaded when it is used
-        return getattr(import_module(".interactive", __name__), name)
+        with extras(f"{__name__}.{name}"):
+            return getattr(import_module(".interactive", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,6 +39,15 @@ def change_figure(ground, labels=("first", "second"), title="", background=None)
     -------
     matplotlib.figure.Figure
         Axes in km from the lower left corner of the picture, or else of the ice.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> ground = gl.change.agreement(world.outlines(1990), world.outlines(2020)).map
+    >>> figure = change_figure(ground, labels=("1990", "2020"))
+    >>> figure.axes[0].get_xlabel()
+    'east [km]'
     """
     sides = {"both": ("both",), "first": ("ours", str(labels[0])), "second": ("other", str(labels[1]))}
     if unknown := sorted(set(ground["mapped_by"]).difference(*sides.values())):
@@ -92,6 +101,15 @@ def series_figure(series, trends=None, title="", beside=None):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> tables = {str(year): gl.area_uncertainty(world.outlines(year), pixel_m=30) for year in world.years}
+    >>> figure = series_figure(gl.area_series(tables, total="linear", missing="vanished"))
+    >>> figure.axes[0].get_ylabel()
+    'area [km²]'
     """
     several = series if isinstance(series, dict) else {"": series}
     dated = {called: each.assign(year=centers(each)) for called, each in several.items()}
@@ -168,6 +186,15 @@ def loss_figure(change, title=""):
     -------
     matplotlib.figure.Figure
         The glaciers with the largest losses and gains, at most thirty.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> tables = [gl.area_uncertainty(world.outlines(year), pixel_m=30) for year in world.years]
+    >>> figure = loss_figure(gl.area_change(*tables, years=30, missing="vanished"))
+    >>> figure.axes[0].get_xlabel()
+    'loss [km²]; bars of error: bound; pale: not significant'
     """
     rows = change[change["glacier"] != TOTAL].drop_duplicates("glacier")
     count = len(rows)
@@ -208,6 +235,16 @@ def hypsometry_figure(bands, labels=("first", "second"), glacier=TOTAL, title=""
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> first, second = (world.outlines(year).query("area_km2 > 0.05") for year in world.years)
+    >>> bands = gl.change.elevation_change(first, second, world.scene(2020).elevation)
+    >>> figure = hypsometry_figure(bands, labels=("1990", "2020"))
+    >>> figure.axes[0].get_ylabel()
+    'elevation [m]'
     """
     rows = bands[(bands["glacier"] == glacier) & bands["from_m"].notna()]
     if not len(rows):

@@ -28,6 +28,18 @@ def false_color(scene, bands=None, stretch=(2, 98)):
         scene has.
     stretch : (low, high)
         Percentiles of each band that become black and full color.
+
+    Returns
+    -------
+    numpy.ndarray
+        (y, x, 3) float, 0 to 1.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> picture = false_color(gl.synthetic_scene(seed=6, shape=(64, 64)))
+    >>> picture.shape, bool(picture.min() >= 0 and picture.max() <= 1)
+    ((64, 64, 3), True)
     """
     chosen = bands or next((c for c in COMPOSITES if all(b in scene for b in c)), tuple(scene.data_vars)[:1])
     chosen = tuple(chosen) + (chosen[-1],) * (3 - len(chosen))
@@ -81,6 +93,14 @@ def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> figure = scene_figure(world.scene(2020), outlines=world.outlines(2020), title="2020")
+    >>> figure.axes[0].get_title(), figure.axes[0].get_xlabel()
+    ('2020', 'east [km]')
     """
     extent = extent_km(scene)
     width = 9.0
@@ -142,6 +162,15 @@ def threshold_figure(curve=None, areas=None, recall=None, threshold=None):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> curve = gl.best_threshold(scene.glacier.ratio("red", "swir16"), scene.truth, [1.5, 2, 3, 6, 12])
+    >>> figure = threshold_figure(curve)
+    >>> figure.axes[0].get_legend_handles_labels()[1]
+    ['precision', 'recall', 'F1', 'best 3']
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     ax = figure.add_subplot()

@@ -1,13 +1,14 @@
-"""A scene and its outlines to pan and zoom in, by HoloViews, GeoViews and datashader; nothing is downloaded."""
+"""A scene and its outlines to pan and zoom in, by HoloViews, offline."""
 
 import itertools
 from dataclasses import dataclass
 
+import holoviews as hv
 import numpy as np
 import shapely
 import xarray as xr
 
-from ..errors import GlacierlabError, GridError, extras, require_bands, require_outlines
+from ..errors import GlacierlabError, GridError, require_bands, require_outlines
 from ..features.recipe import stack
 from ..features.stacking import require_pixels
 from ..io.layers import bounds_of, require_crs
@@ -16,12 +17,6 @@ from ..io.write import write_text
 from ..tables import NOT_OBSERVED
 from .figures import COMPOSITES, OUTLINES
 from .predictions import class_colors
-
-with extras("glacierlab.viz.explore"):
-    import datashader
-    import geoviews as gv
-    import holoviews as hv
-    from cartopy import crs as ccrs
 
 FALSE_COLOR, TRUE_COLOR = "false color", "true color"
 SIDE = 800  # pixels that are drawn of the longer side of what is seen
@@ -44,43 +39,44 @@ class Sheet:
 
     @classmethod
     def of(cls, values):
-        """That of a layer, read once; north above and east to the right."""
-        values = values.transpose("y", "x").sortby("x")  # does nothing where it is so
-        values = values.sortby("y", ascending=False)
-        codes, step = "flag_values" in values.attrs, max(1, -(-max(values.shape) // OVERVIEW))
-        if step == 1 or codes:
-            return cls(
-                values, values.isel(y=slice(None, None, step), x=slice(None, None, step)).compute(), codes
-            )
-        means = values.coarsen(y=step, x=step, boundary="pad").mean(keep_attrs=True).astype("float32")
-        return cls(values, means.compute(), codes)
+        """That of a layer, read once; rows from south to north."""
+        values = values.transpose("y", "x").sortby(["y", "x"])  # does nothing where it is so
+        codes = "flag_values" in values.attrs
+        return cls(values, thinned(values, OVERVIEW, codes).compute(), codes)
 
-    def seen(self, x_range, y_range, shape):
-        """What lies within ranges of the CRS, (y, x) of a shape from south to north, the mean of each pixel."""
-        per_pixel = (x_range[1] - x_range[0]) / shape[1]
-        coarse = per_pixel >= abs(float(self.overview.x[1] - self.overview.x[0]))
-        source = self.overview if coarse else self.values
-        margin = 2 * abs(float(source.x[1] - source.x[0]))
-        window = source.sel(
-            x=slice(x_range[0] - margin, x_range[1] + margin),
-            y=slice(y_range[1] + margin, y_range[0] - margin),
-        )
-        if min(window.shape) < 2:
-            return np.full(shape, np.nan, np.float32)
-        canvas = datashader.Canvas(shape[1], shape[0], x_range, y_range)
-        window = window.compute().astype("float32")
-        if self.codes:
-            window = window.where(window != NOT_OBSERVED)
-        how = "first" if self.codes else "mean"
-        return canvas.raster(window, agg=how, interpolate="nearest").sortby("y").values
+    def seen(self, x_range, y_range):
+        """What lies within ranges of the CRS, (y, x), float32, in about `SIDE` pixels; NaN without data."""
+        per_pixel = max(abs(high - low) for low, high in (x_range, y_range)) / SIDE
+        afar = 2 * per_pixel >= step_of(self.overview)
+        source = self.overview if afar else self.values
+        half = 0.51 * step_of(source)
+        x, y = (slice(low - half, high + half) for low, high in (x_range, y_range))
+        window = thinned(source.sel(x=x, y=y), SIDE, self.codes).compute()
+        return window.where(window != NOT_OBSERVED) if self.codes else window
+
+
+def step_of(raster):
+    """Pixel width in units of the CRS."""
+    return abs(float(raster.x[-1] - raster.x[0])) / max(raster.sizes["x"] - 1, 1)
+
+
+def thinned(values, side, codes):
+    """A raster (y, x) of `side` to twice as many pixels at most: means, or every nth of codes."""
+    step = max(1, max(values.shape) // side)
+    if step == 1:
+        return values if codes else values.astype("float32")
+    if codes:
+        return values.isel(y=slice(step // 2, None, step), x=slice(step // 2, None, step))
+    few = {dim: min(step, values.sizes[dim]) for dim in ("y", "x")}
+    return values.coarsen(few, boundary="trim").mean(keep_attrs=True).astype("float32")
 
 
 def explore(scene, outlines=None, layers=(FALSE_COLOR,), *, width=620):
     """A scene to pan and zoom in, with outlines that say what they are under the pointer.
 
     What is seen is read and averaged anew with every move where Python runs, in a notebook or an app;
-    `write_page` keeps it as a page without. Axes are in the scene's CRS, and nothing is downloaded; elements
-    of GeoViews in other CRS may lie on it. `gl.apps.inspect` does more: it measures, edits and signs.
+    `write_page` keeps it as a page without. Axes are in the scene's CRS, and nothing is downloaded.
+    `gl.apps.inspect` does more: it measures, edits and signs.
 
     Parameters
     ----------
@@ -108,7 +104,7 @@ def explore(scene, outlines=None, layers=(FALSE_COLOR,), *, width=620):
     GlacierlabError
         There is no layer, or one has several features.
     MissingExtraError
-        HoloViews, GeoViews or datashader is not installed.
+        HoloViews is not installed.
 
     Examples
     --------
@@ -130,16 +126,16 @@ def explore(scene, outlines=None, layers=(FALSE_COLOR,), *, width=620):
         hv.extension("bokeh", inline=True)  # scripts within the notebook: none is fetched
     bounds = bounds_of(scene)
     left, bottom, right, top = bounds
-    projection = projection_of(crs, bounds)
-    shapes = shapes_of(outlines, projection, crs, bounds)
+    shapes = shapes_of(outlines, crs, bounds)
     height = int(width * np.clip((top - bottom) / (right - left), 0.3, 1.6))
     about = dict(
-        frame_width=width, frame_height=height, projection=projection, xlim=(left, right), ylim=(bottom, top),
-        active_tools=["pan", "wheel_zoom"], default_tools=TOOLS, hooks=[with_axes], show_legend=True,
+        frame_width=width, frame_height=height, xlim=(left, right), ylim=(bottom, top), xlabel="east [m]",
+        ylabel="north [m]", active_tools=["pan", "wheel_zoom"], default_tools=TOOLS, hooks=[as_numbers],
+        show_legend=True,
     )  # fmt: skip
     maps = []
     for each in asked:
-        title, view = map_of(scene, each, projection, bounds)
+        title, view = map_of(scene, each, bounds)
         maps.append(
             hv.Overlay([view, *shapes]).collate().opts(hv.opts.Overlay(title=title, **about, **LEGEND))
         )
@@ -172,52 +168,40 @@ def write_page(view, path):
     return write_text(file_html(drawn, INLINE, "glacierlab", suppress_callback_warning=True), path)
 
 
-def with_axes(plot, element):
-    """A hook: axes in meters, which GeoViews hides in every projection but two."""
-    for axis, label in ((plot.state.xaxis, "east [m]"), (plot.state.yaxis, "north [m]")):
-        axis.visible = True
-        axis.axis_label = label
-        for each in axis:
-            each.formatter.use_scientific = False
+def as_numbers(plot, element):
+    """A hook: coordinates are written out."""
+    for axis in (*plot.state.xaxis, *plot.state.yaxis):
+        axis.formatter.use_scientific = False
     plot.state.sizing_mode = None  # of a frame whose size is given, Bokeh warns of "fixed"
 
 
-def projection_of(crs, bounds):
-    """The CRS as cartopy has it, from the code or the text of it alone."""
-    code = crs.to_epsg()
-    if code:
-        return ccrs.epsg(code)
-    projection = ccrs.Projection(crs.to_wkt())
-    left, bottom, right, top = bounds
-    projection.bounds = left, right, bottom, top
-    return projection
-
-
-def map_of(scene, asked, projection, bounds):
+def map_of(scene, asked, bounds):
     """The title of a layer, and a view of it that is drawn anew with every move."""
     title, sheets = sheets_of(scene, asked)
     ends = [ends_of(sheet) for sheet in sheets]
     left, bottom, right, top = bounds
 
     def draw(x_range, y_range):
-        x_range, y_range = x_range or (left, right), y_range or (bottom, top)
-        x_range = max(left, min(x_range)), min(right, max(x_range))
-        y_range = max(bottom, min(y_range)), min(top, max(y_range))
-        if not (x_range[0] < x_range[1] and y_range[0] < y_range[1]):  # nothing of the scene is seen
-            x_range, y_range = (left, right), (bottom, top)
-        width, height = x_range[1] - x_range[0], y_range[1] - y_range[0]
-        shape = tuple(max(2, round(SIDE * side / max(width, height))) for side in (height, width))
-        bands = [sheet.seen(x_range, y_range, shape) for sheet in sheets]
-        x, y = (np.linspace(low, high, 2 * n + 1)[1::2] for (low, high), n in
-                zip((x_range, y_range), shape[::-1], strict=True))  # fmt: skip
+        x_range = within(x_range, left, right)
+        y_range = within(y_range, bottom, top)
+        bands = [sheet.seen(x_range, y_range) for sheet in sheets]
+        place = bands[0]["x"].values, bands[0]["y"].values
+        bands = [band.values for band in bands]
         if len(bands) == 3:
-            return gv.RGB((x, y, *composed(bands, ends)), vdims=list("RGBA"), crs=projection)
-        return gv.Image((x, y, bands[0]), vdims=[title], crs=projection)
+            return hv.RGB((*place, *composed(bands, ends)), vdims=list("RGBA"))
+        return hv.Image((*place, bands[0]), vdims=[title])
 
     view = hv.DynamicMap(draw, streams=[hv.streams.RangeXY()])
-    return title, view if len(sheets) == 3 else view.opts(
-        gv.opts.Image(**colors_of(sheets[0], title, ends[0]))
-    )
+    if len(sheets) == 3:
+        return title, view
+    return title, view.opts(hv.opts.Image(**colors_of(sheets[0], ends[0])))
+
+
+def within(seen, low, high):
+    """A range of the scene: what is seen of it; all of it at first, and where nothing is."""
+    first, last = sorted(seen) if seen else (low, high)
+    first, last = max(low, first), min(high, last)
+    return (first, last) if first < last else (low, high)
 
 
 def sheets_of(scene, asked):
@@ -264,7 +248,7 @@ def composed(bands, ends):
     return [np.where(clear, 0, 255 * band).astype(np.uint8) for band in (*bands, np.ones_like(bands[0]))]
 
 
-def colors_of(sheet, title, ends):
+def colors_of(sheet, ends):
     """Options of a layer of one feature: its colors and their bar."""
     if not sheet.codes:
         return dict(
@@ -279,13 +263,15 @@ def colors_of(sheet, title, ends):
     table = dict(zip(codes, names.values(), strict=True))
     colors = [table.get(code, "#ffffff") for code in range(max(codes) + 1)]
     ticks = [(code, name) for code, name in zip(codes, names, strict=True)]
-    return dict(cmap=colors, clim=(-0.5, max(codes) + 0.5), colorbar=True, cticks=ticks, tools=["hover"])
+    return dict(
+        cmap=colors, clim=(-0.5, max(codes) + 0.5), colorbar=True, cticks=ticks, clabel="", tools=["hover"]
+    )
 
 
 # ---- outlines ----
 
 
-def shapes_of(outlines, projection, crs, bounds):
+def shapes_of(outlines, crs, bounds):
     """Polygons of each set of outlines, and of each class where there are several, that the scene holds."""
     sets = outlines if isinstance(outlines, dict) else {"outlines": outlines}
     shapes = []
@@ -300,18 +286,27 @@ def shapes_of(outlines, projection, crs, bounds):
         colors = class_colors(parts) if several else {name: color}
         for part, rows in parts.items():
             if len(rows):
-                shapes.append(polygons(rows, str(part), colors[part], projection))
+                shapes.append(polygons(rows, str(part), colors[part]))
     return shapes
 
 
-def polygons(table, name, color, projection):
+def polygons(table, name, color):
     """Outlines of one color; what their columns say is shown under the pointer."""
-    table = table.rename(columns={column: str(column) for column in table.columns})
-    shown = [column for column in table.columns if column != table.geometry.name][:MOST_COLUMNS]
-    table = table[[*shown, table.geometry.name]]
-    for column in shown:
-        if table[column].dtype.kind not in "ifu":
-            table[column] = table[column].astype(str)
-    return gv.Polygons(table, vdims=shown, crs=projection, label=name).opts(
+    parts = table.explode(ignore_index=True)
+    parts = parts[parts.geom_type == "Polygon"]
+    told = {
+        str(column): parts[column] if parts[column].dtype.kind in "ifu" else parts[column].astype(str)
+        for column in list(parts.columns.drop(parts.geometry.name))[:MOST_COLUMNS]
+    }
+    paths = [
+        {
+            "x": shapely.get_coordinates(shape.exterior)[:, 0],
+            "y": shapely.get_coordinates(shape.exterior)[:, 1],
+        }
+        | {"holes": [[shapely.get_coordinates(ring) for ring in shape.interiors]]}
+        | {column: values.iloc[row] for column, values in told.items()}
+        for row, shape in enumerate(parts.geometry)
+    ]
+    return hv.Polygons(paths, vdims=list(told), label=name).opts(
         line_color=color, fill_color=color, fill_alpha=FILL, line_width=1.5, tools=["hover"], show_legend=True
     )

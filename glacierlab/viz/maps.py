@@ -37,6 +37,14 @@ def probability_figure(predictions, name, title=""):
     ------
     UnknownNameError
         A prediction has no such class.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> figure = probability_figure({"default": scene.glacier.predict("default")}, "clean_ice")
+    >>> figure.axes[0].get_title()
+    'default'
     """
     panels = {}
     for called, prediction in predictions.items():
@@ -72,6 +80,15 @@ def uncertainty_figure(prediction, truth=None):
     ------
     GlacierlabError
         The prediction has no layer of doubt, or the truth is of another size.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> prediction = scene.glacier.predict("default", uncertainty=["entropy"])
+    >>> figure = uncertainty_figure(prediction, scene.truth)
+    >>> len(figure.axes)
+    4
     """
     doubts = [name for name in DOUBTS if name in prediction]
     if not doubts:

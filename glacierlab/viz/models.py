@@ -57,6 +57,14 @@ def training_figure(history, best=None):
     ------
     GlacierlabError
         The table lacks `epoch` or `train_loss`, or has no epoch `best`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> losses = {"train_loss": [1.1, 0.8, 0.6], "val_loss": [1.0, 0.7, 0.8]}
+    >>> figure = training_figure(pd.DataFrame({"epoch": [0, 1, 2], **losses}))
+    >>> len(figure.axes), figure.axes[0].get_legend_handles_labels()[1]
+    (1, ['training', 'validation', 'best: epoch 1'])
     """
     require_columns(history, ("epoch", "train_loss"), "gl.fit(...).history")
     known = {column for column in history if history[column].notna().any()}
@@ -113,6 +121,13 @@ def reliability_figure(reliability, before=None):
     ------
     GlacierlabError
         A column is missing, or no pixel was counted.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> figure = reliability_figure(gl.judge.reliability([0.6, 0.9, 0.9, 0.9], [True, True, True, False]))
+    >>> figure.axes[0].get_ylabel()
+    'share that is right'
     """
     tables = {"": reliability} if before is None else {"calibrated: ": reliability, "before: ": before}
     for table in tables.values():
@@ -167,6 +182,17 @@ def comparison_figure(table, metric="iou", classes=None):
         A column is missing.
     UnknownNameError
         The table has no such metric, or no such class.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "model": ["unet", "band_ratio"], "test": "here", "class": "glacier", "metric": "iou",
+    ...     "value": [0.8, 0.7], "low": [0.75, 0.6], "high": [0.85, 0.8],
+    ... })
+    >>> figure = comparison_figure(table)
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['band_ratio', 'unet']
     """
     require_columns(
         table, ("model", "test", "class", "metric", "value", "low", "high"), "gl.compare(...).table"
@@ -236,6 +262,17 @@ def importance_figure(table):
     ------
     GlacierlabError
         A column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "method": "permute_tiles", "class": "glacier", "group": ["visible", "infrared"],
+    ...     "importance": [0.1, 0.4], "spread": [0.02, 0.05],
+    ... })
+    >>> figure = importance_figure(table)
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['visible', 'infrared']
     """
     require_columns(table, ("method", "class", "group", "importance", "spread"), "gl.importance(...)")
     methods, classes, groups = (list(dict.fromkeys(table[name])) for name in ("method", "class", "group"))

@@ -37,6 +37,15 @@ def divides_figure(outlines, shade, lines=None, names=None, title=""):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[2020], shape=(64, 64))
+    >>> shade = world.scene(2020).elevation.glacier.terrain("hillshade")
+    >>> figure = divides_figure(world.outlines(2020), shade, title="2020")
+    >>> figure.axes[0].get_title()
+    '2020'
     """
     shade = shade.sel(feature="hillshade", drop=True) if "feature" in shade.dims else shade
     step, extent = thinning(shade), extent_km(shade)

@@ -30,6 +30,14 @@ def map_figure(scene, class_map, outlines=None, reference=None, title=""):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> figure = map_figure(scene, scene.truth, title="truth")
+    >>> len(figure.axes)
+    2
     """
     extent, width = extent_km(scene), 7.0
     size = 2 * width, width * extent[3] / extent[1] + 1.2
@@ -73,6 +81,12 @@ def confusion_figure(matrix, classes):
     ------
     GlacierlabError
         The matrix does not fit the classes.
+
+    Examples
+    --------
+    >>> figure = confusion_figure([[90, 10], [5, 45]], ["background", "glacier"])
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['90.0', '10.0', '10.0', '90.0']
     """
     matrix, count = np.asarray(matrix), len(classes)
     if matrix.shape != (count, count):
@@ -132,6 +146,15 @@ def prediction_figure(images, labels, predicted, features, classes, names=None):
         Shapes do not go together, or a label is none of the classes.
     UnknownNameError
         A name is none of the features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).random((2, 2, 8, 8))
+    >>> labels = np.zeros((2, 8, 8), dtype=int)
+    >>> figure = prediction_figure(images, labels, labels, ["red", "swir16"], ["background", "glacier"])
+    >>> len(figure.axes)
+    8
     """
     images, labels, predicted = (np.asarray(each)[:MAX_ROWS] for each in (images, labels, predicted))
     require_patches(images, labels, predicted, features, classes)

@@ -43,6 +43,16 @@ def split_figure(manifest, audit=None, scenes=None, title=""):
     ------
     ManifestError
         The manifest has no column `split`.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
+    >>> patches = gl.samples.PatchSet.from_scenes(scene, scene.truth, ["red", "swir16"], size=16)
+    >>> patches = patches.split(by="blocks", block_m=480, shares=(0.5, 0.5), names=("train", "test"))
+    >>> figure = split_figure(patches.manifest, patches.audit())
+    >>> len(figure.axes)
+    1
     """
     if "split" not in manifest:
         raise ManifestError("The patches have no parts to draw: patches = patches.split(...).")

@@ -32,6 +32,14 @@ def stack_figure(stack, columns=4, title="", mask=None):
     matplotlib.figure.Figure
         Gray for values, blue to red around 0 for features of both signs; sand where there is no data. Numbers
         under a name are the ends of its color scale, its 2nd and 98th percentile.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> stack = gl.synthetic_scene(seed=6, shape=(64, 64)).glacier.stack(["red", "ndsi", "slope"])
+    >>> figure = stack_figure(stack, columns=3)
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes]
+    ['red', 'ndsi', 'slope']
     """
     columns = min(columns, stack.sizes["feature"])
     rows = -(-stack.sizes["feature"] // columns)
@@ -84,6 +92,14 @@ def loadings_figure(pca):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> stack = gl.synthetic_scene(seed=6, shape=(64, 64)).glacier.stack(["green", "red", "nir", "swir16"])
+    >>> figure = loadings_figure(gl.features.PCA.fit(stack, 2))
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['green', 'red', 'nir', 'swir16']
     """
     loadings = np.array(pca.loadings)
     shares = pca.explained_variance_ratio
@@ -115,6 +131,14 @@ def separation_figure(separation, groups):
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> separation = pd.Series({"red": 0.7, "swir16": 0.8, "ndsi": 0.95})
+    >>> figure = separation_figure(separation, {"bands": ["red", "swir16"], "indices": ["ndsi"]})
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['red', 'swir16', 'ndsi']
     """
     ordered = separation.sort_values()
     group_of = {feature: group for group, features in groups.items() for feature in features}

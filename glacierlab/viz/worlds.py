@@ -31,6 +31,14 @@ def world_figure(world, years=None, columns=3, title="", **view):
     -------
     matplotlib.figure.Figure
         A panel a year, axes in km from the lower left corner, with the glaciers' area [km²] above.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
+    >>> figure = world_figure(world, columns=2)
+    >>> [ax.get_title().split(",")[0] for ax in figure.axes]
+    ['1990: 1.2 km²', '2020: 0.9 km²']
     """
     years = world.years if years is None else years
     first = world.outlines(years[0])
@@ -79,6 +87,14 @@ def histogram_figure(panels, columns=4, bins=50):
     -------
     matplotlib.figure.Figure
         Densities over the middle 99 % of all the values in a panel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> panels = {"red": {"one": np.linspace(0, 1, 200), "other": np.linspace(0.5, 1, 200)}}
+    >>> figure = histogram_figure(panels, columns=1)
+    >>> figure.axes[0].get_title()
+    'red'
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
