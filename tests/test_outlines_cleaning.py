@@ -147,6 +147,15 @@ def test_steep_debris_goes_and_nothing_else():
     np.testing.assert_array_equal(outlines.without_steep_debris(mask, slope, 24)[0], [1, 0, 0, 2, 3, 255])
 
 
+def test_a_slope_comes_as_terrain_makes_it_and_aspects_are_refused(made):
+    ice, slope = made.truth.isin([1, 2, 3]).astype("uint8"), gl.features.terrain(made.elevation, "slope")
+    layer = slope.sel(feature="slope", drop=True)
+    for cut in (outlines.without_gentle_holes, lambda mask, slope: outlines.without_lakes(mask, made, slope)):
+        assert cut(ice, slope).identical(cut(ice, layer))
+        with pytest.raises(GridError, match="give one layer"):
+            cut(ice, gl.features.terrain(made.elevation, ["slope", "hillshade"]))
+
+
 def test_lakes_are_cut_by_all_signs_together():
     mask = class_map([[1, 1, 1, 1, 2, 0, 255]] * 2)
     scene = scene_of(

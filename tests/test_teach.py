@@ -8,6 +8,7 @@ import xarray as xr
 import glacierlab as gl
 from glacierlab import teach
 from glacierlab.errors import UnknownNameError
+from glacierlab.teach import feature_stacks
 
 ALWAYS = {"right", "type"}  # findings that every exercise knows
 
@@ -173,13 +174,15 @@ def test_together_is_scikit_learns_discriminant():
     table, other = made(), made()
     known = table.index.get_level_values("kind")
     projected = other[[]].assign(sum=discriminant(solver="eigen").fit(table, known).transform(other))
-    assert teach.together(table, other) == pytest.approx(teach.separation(projected).item(), abs=1e-3)
-    assert teach.together(table, other) > teach.separation(other).max()
+    assert feature_stacks.together(table, other) == pytest.approx(
+        teach.separation(projected).item(), abs=1e-3
+    )
+    assert feature_stacks.together(table, other) > teach.separation(other).max()
 
 
 def test_together_minds_no_constant_feature():
     table = table_of(a={"f": [0.0, 1, 2], "c": [1.0] * 3}, b={"f": [3.0, 4, 5], "c": [1.0] * 3})
-    assert teach.together(table, table) == 1
+    assert feature_stacks.together(table, table) == 1
 
 
 @pytest.mark.parametrize(

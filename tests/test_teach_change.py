@@ -10,6 +10,7 @@ import xarray as xr
 import glacierlab as gl
 from glacierlab import teach
 from glacierlab.errors import InventoryError
+from glacierlab.teach import changing_glaciers
 
 EAST, NORTH, CRS = 500_000, 5_200_000, "EPSG:32632"
 YEARS = (1987, 2020)
@@ -38,7 +39,7 @@ def maps(world):
 
 
 def test_windows_are_named_by_their_years():
-    assert [teach.window_of(year) for year in YEARS] == ["1986-1988", "2019-2021"]
+    assert [changing_glaciers.window_of(year) for year in YEARS] == ["1986-1988", "2019-2021"]
 
 
 def test_dates_are_mapped_with_names_of_the_inventory(world, maps):

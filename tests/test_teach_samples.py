@@ -9,6 +9,7 @@ from worlds import world_of
 import glacierlab as gl
 from glacierlab import teach
 from glacierlab.samples import PatchSet
+from glacierlab.teach import worlds_and_samples
 
 PARTS = dict(shares=(0.67, 0.33), names=("train", "test"))
 
@@ -55,7 +56,7 @@ def test_f1_by_class_is_that_of_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(1)
     truth, found = rng.integers(0, 3, 500), rng.integers(0, 4, 500)
-    ours = teach.f1_by_class(truth, found, ("a", "b", "c", "d"))
+    ours = worlds_and_samples.f1_by_class(truth, found, ("a", "b", "c", "d"))
     np.testing.assert_allclose(ours[:3], metrics.f1_score(truth, found, labels=[0, 1, 2], average=None))
     assert np.isnan(ours[3])  # no pixel is of it
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage
 
-from ..errors import GlacierlabError, UnknownNameError, require_same_grid
+from ..errors import GlacierlabError, GridError, UnknownNameError, require_same_grid
 from ..features.indices import find_index, index
 from ..io.layers import cell_area_m2
 from ..tables import CLASSES, NOT_OBSERVED
@@ -199,6 +199,18 @@ def majority_block(codes, size):
     return np.where(codes == NOT_OBSERVED, codes, best)
 
 
+def slope_on(mask, slope):
+    """A slope (y, x) on the grid of a mask, also of a stack (feature, y, x) that holds nothing else."""
+    if slope.sizes.get("feature") == 1:
+        slope = slope.squeeze("feature", drop=True)
+    if set(slope.dims) != set(mask.dims):
+        raise GridError(
+            f'slope is {dict(slope.sizes)}, not (y, x): give one layer, as terrain(dem, "slope") makes it.'
+        )
+    require_same_grid(mask, slope, ("mask", "slope"))
+    return slope
+
+
 def without_gentle_holes(mask, slope, max_hole_km2=0.225, max_slope_deg=30.0):
     """Fill holes in glaciers that are small and not steep; steep ones are rock that stands out, nunataks.
 
@@ -207,7 +219,7 @@ def without_gentle_holes(mask, slope, max_hole_km2=0.225, max_slope_deg=30.0):
     mask : xarray.DataArray
         `class_map` (y, x) uint8: 0 background, 255 not observed.
     slope : xarray.DataArray
-        Slope (y, x) [degrees] on the same grid: `features.terrain(dem, "slope").sel(feature="slope")`.
+        Slope (y, x) [degrees] on the same grid, such as `features.terrain(dem, "slope")`.
     max_hole_km2, max_slope_deg : float
         Holes (over four neighbors) are filled that are smaller and, on average, less steep. As GlacierNet2's
         demonstration does it: 1000 pixels of 15 m, 30 degrees.
@@ -227,13 +239,13 @@ def without_gentle_holes(mask, slope, max_hole_km2=0.225, max_slope_deg=30.0):
     --------
     >>> import glacierlab as gl
     >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
-    >>> slope = gl.features.terrain(scene.elevation, "slope").sel(feature="slope")
+    >>> slope = gl.features.terrain(scene.elevation, "slope")
     >>> ice = scene.glacier.ratio("red", "swir16").glacier.threshold(2)
     >>> filled = without_gentle_holes(ice, slope)
     >>> int((filled == 1).sum() - (ice == 1).sum())  # [px]
     14
     """
-    require_same_grid(mask, slope, ("mask", "slope"))
+    slope = slope_on(mask, slope)
     max_pixels = max_hole_km2 * 1e6 / cell_area_m2(mask)
     return on_whole(fill_block, mask, slope, max_pixels=max_pixels, max_slope_deg=max_slope_deg)
 
@@ -279,12 +291,12 @@ def without_steep_debris(mask, slope, max_slope_deg=30.0):
     --------
     >>> import glacierlab as gl
     >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
-    >>> slope = gl.features.terrain(scene.elevation, "slope").sel(feature="slope")
+    >>> slope = gl.features.terrain(scene.elevation, "slope")
     >>> kept = without_steep_debris(scene.truth, slope, max_slope_deg=10)
     >>> [int((mask == 2).sum()) for mask in (scene.truth, kept)]  # [px] of debris-covered ice
     [88, 39]
     """
-    require_same_grid(mask, slope, ("mask", "slope"))
+    slope = slope_on(mask, slope)
     codes = {name: code for code, name in class_names(mask).items()}
     if "debris_covered_ice" not in codes:
         raise UnknownNameError(f"The map has no class 'debris_covered_ice', but {', '.join(codes)}.")
@@ -326,13 +338,14 @@ def without_lakes(mask, scene, slope, min_ndwi=None, max_nir=0.15, max_slope_deg
     --------
     >>> import glacierlab as gl
     >>> scene = gl.synthetic_scene(seed=2, shape=(64, 64))
-    >>> slope = gl.features.terrain(scene.elevation, "slope").sel(feature="slope")
+    >>> slope = gl.features.terrain(scene.elevation, "slope")
     >>> mapped = scene.truth.isin([1, 3]).astype("uint8")  # lakes taken for ice
     >>> kept = without_lakes(mapped, scene, slope)
     >>> [int((mask == 1).where(scene.truth == 3).sum()) for mask in (mapped, kept)]  # [px] of lakes
     [37, 14]
     """
-    for other, name in ((scene, "scene"), (slope, "slope"), (snow, "snow")):
+    slope = slope_on(mask, slope)
+    for other, name in ((scene, "scene"), (snow, "snow")):
         if other is not None:
             require_same_grid(mask, other, ("mask", name))
     codes = {name: code for code, name in class_names(mask).items()}

@@ -14,7 +14,6 @@ from .changing_glaciers import (
     moved,
     true_dates,
     whole,
-    window_of,
 )
 from .exercises import EXERCISES, JUDGES, Verdict, check
 from .feature_stacks import (
@@ -24,7 +23,6 @@ from .feature_stacks import (
     pixels,
     separation,
     texture_window,
-    together,
 )
 from .first_outlines import better_outlines, darkest_band, ndsi_threshold
 from .judging import costly_bin, new_worlds, told_apart, worst_confusion
@@ -82,10 +80,8 @@ from .transfer import (
     two_ranges,
 )
 from .worlds_and_samples import (
-    f1_by_class,
     fastest_loss,
     honest_split,
-    labeled_pixels,
     leak_kinds,
     optimism,
 )
@@ -115,7 +111,6 @@ __all__ = [
     "diagnoses",
     "drawn",
     "error_of_sum",
-    "f1_by_class",
     "farthest_layer",
     "fastest_loss",
     "few_patches",
@@ -126,7 +121,6 @@ __all__ = [
     "honest_split",
     "killed_job",
     "killed_review",
-    "labeled_pixels",
     "leak_kinds",
     "lean_stack",
     "learning_curve",
@@ -165,13 +159,11 @@ __all__ = [
     "swapped_pair",
     "texture_window",
     "tiles_needed",
-    "together",
     "told_apart",
     "true_dates",
     "true_errors",
     "two_ranges",
     "whole",
-    "window_of",
     "worst_confusion",
     "write_unlabeled",
 ]

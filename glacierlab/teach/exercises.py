@@ -47,7 +47,16 @@ COLORS = {True: "#2e9e5b", False: "#e08e0b"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` finds: true where the answer is right, and shown as a sentence."""
+    """What `check` finds: true where the answer is right, and shown as a sentence.
+
+    Examples
+    --------
+    >>> import glacierlab as gl
+    >>> scene = gl.synthetic_scene(seed=1, shape=(64, 64))
+    >>> glaciers = scene.truth.glacier.outlines()
+    >>> bool(gl.teach.check("01.1", "swir16", scene[["red", "swir16"]], glaciers))
+    True
+    """
 
     right: bool
     text: str

@@ -160,6 +160,14 @@ def write_page(view, path):
     Raises
     ------
     WriteError
+
+    Examples
+    --------
+    >>> import tempfile, glacierlab as gl
+    >>> view = gl.viz.explore(gl.synthetic_scene(seed=1, shape=(48, 48)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gl.viz.write_page(view, f"{folder}/map.html").suffix
+    '.html'
     """
     from bokeh.embed import file_html
     from bokeh.resources import INLINE
