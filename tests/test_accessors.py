@@ -8,8 +8,12 @@ import xarray as xr
 import glacierlab as gl
 from glacierlab.accessors import Method, RasterAccessor, SceneAccessor
 
-METHODS = [(owner, name) for owner in (SceneAccessor, RasterAccessor)
-           for name, value in vars(owner).items() if isinstance(value, Method)]  # fmt: skip
+METHODS = [
+    (owner, name)
+    for owner in (SceneAccessor, RasterAccessor)
+    for name, value in vars(owner).items()
+    if isinstance(value, Method) and not name.startswith("_")
+]
 
 
 @pytest.mark.parametrize(("owner", "name"), METHODS, ids=lambda value: getattr(value, "__name__", value))

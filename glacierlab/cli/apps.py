@@ -1,12 +1,10 @@
 """`glacierlab inspect` and `glacierlab dashboard`: the apps in a browser."""
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from ..errors import GlacierlabError
 from .group import main
 from .mapping import several
 from .opening import open_truth
@@ -56,7 +54,6 @@ def inspect(paths, analyst, reference, **options):
       glacierlab demo && glacierlab inspect glacierlab-demo
       glacierlab inspect my-map --reference my-reference.gpkg --analyst "Ana"
     """
-    require_panel()
     from ..apps.holdings import holdings_of
     from ..apps.serving import serve
     from ..apps.studio import inspect as studio
@@ -84,7 +81,6 @@ def dashboard(folders, with_inspect, **options):
       glacierlab demo --dates 12 -o twelve && glacierlab dashboard twelve
       glacierlab dashboard map-2000 map-2020
     """
-    require_panel()
     from ..apps.gallery import boards
     from ..apps.serving import serve
 
@@ -103,12 +99,6 @@ def open_reference(path):
 
     data = open_truth(path)
     return Reference(data, Path(path).name, complete=not hasattr(data, "geometry"))
-
-
-def require_panel():
-    """GlacierlabError without Panel, which the extra `viz` brings."""
-    if find_spec("panel") is None:
-        raise GlacierlabError("The apps need panel: pip install 'glacierlab[viz]'")
 
 
 def asked(options):

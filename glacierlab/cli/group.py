@@ -7,7 +7,7 @@ import warnings
 
 import click
 
-from ..errors import DataWarning, GlacierlabError
+from ..errors import DataWarning, GlacierlabError, extras
 
 
 def show_note(message, category, *_):
@@ -28,7 +28,7 @@ class OneLine(click.Group):
             log.addHandler(handler)
             log.setLevel(logging.DEBUG)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), extras("This command"):
                 warnings.showwarning = show_note
                 code = super().main([a for a in args if a != "--debug"], standalone_mode=False, **extra)
             sys.exit(code if isinstance(code, int) else 0)

@@ -21,6 +21,7 @@ __all__ = [
     "confusion_figure",
     "divides_figure",
     "explore",
+    "explore_inventory",
     "false_color",
     "histogram_figure",
     "hypsometry_figure",
@@ -44,9 +45,15 @@ __all__ = [
     "write_page",
 ]
 
+INTERACTIVE = {  # of the extra `viz`, loaded when it is used
+    "explore": ".interactive",
+    "write_page": ".interactive",
+    "explore_inventory": ".inventories",
+}
+
 
 def __getattr__(name):
-    if name in ("explore", "write_page"):  # of the extra `viz`, loaded when it is used
+    if name in INTERACTIVE:
         with extras(f"{__name__}.{name}"):
-            return getattr(import_module(".interactive", __name__), name)
+            return getattr(import_module(INTERACTIVE[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """A scene and its outlines to pan and zoom in, by HoloViews, offline."""
 
 import itertools
+import re
 from dataclasses import dataclass
 
 import holoviews as hv
@@ -25,6 +26,9 @@ STRETCH = (2, 98)  # percentiles of the overview that become the ends of the col
 GAMMA = 0.8  # of composites, as in `false_color`
 FILL = 0.15  # of outlines, so that the ground is seen
 MOST_COLUMNS = 12  # of outlines, under the pointer
+FETCHED = re.compile(
+    r'^\s*<script [^<>]*\bsrc="[^"]*"></script>\n', re.MULTILINE
+)  # Panel's, once it is loaded
 TOOLS = ["pan", "wheel_zoom", "box_zoom", "save", "reset"]
 LEGEND = dict(legend_position="bottom_left", click_policy="hide", legend_opts={"background_fill_alpha": 0.7})
 
@@ -150,7 +154,7 @@ def write_page(view, path):
     Parameters
     ----------
     view : holoviews object
-        Of `explore`.
+        Of `explore` or `explore_inventory`.
     path : path
 
     Returns
@@ -173,7 +177,8 @@ def write_page(view, path):
     from bokeh.resources import INLINE
 
     drawn = hv.render(view, backend="bokeh")  # not by holoviews.save, whose pages ask a server for styles
-    return write_text(file_html(drawn, INLINE, "glacierlab", suppress_callback_warning=True), path)
+    page = file_html(drawn, INLINE, "glacierlab", suppress_callback_warning=True)
+    return write_text(FETCHED.sub("", page), path)
 
 
 def as_numbers(plot, element):
