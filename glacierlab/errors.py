@@ -202,7 +202,7 @@ EXTRAS = {  # what is imported → the extra that brings it
         "models",
     ),
     **dict.fromkeys(
-        ("bokeh", "cartopy", "datashader", "geoviews", "holoviews", "panel", "param"),
+        ("bokeh", "cartopy", "geoviews", "holoviews", "panel", "param"),
         "viz",
     ),
 }  # fmt: skip

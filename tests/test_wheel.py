@@ -11,7 +11,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 EXTRAS = {  # import names of what the extras bring
     "models": ("filelock", "lightning", "safetensors", "segmentation_models_pytorch", "sklearn", "timm",
                "torch", "torchmetrics", "torchvision"),
-    "viz": ("bokeh", "cartopy", "datashader", "geoviews", "holoviews", "hvplot", "panel", "param"),
+    "viz": ("bokeh", "cartopy", "geoviews", "holoviews", "panel", "param"),
     "stac": ("odc.loader", "odc.stac", "pystac", "pystac_client"),
 }  # fmt: skip
 BLOCK = f"""
@@ -63,6 +63,7 @@ calls = {
     "predict": lambda: scene.glacier.predict("default"),
     "glcm on a GPU": lambda: scene.nir.glacier.glcm(["contrast"], device="cuda"),
     "explore": lambda: gl.viz.explore(scene),
+    "explore_inventory": lambda: gl.viz.explore_inventory(None),
     "write_page": lambda: gl.viz.write_page(None, "x.html"),
     "inspect": lambda: gl.apps.inspect(scene),
 }
@@ -123,7 +124,13 @@ def test_calls_that_need_an_extra_say_which(tmp_path):
     told = without_extras(CALLS, tmp_path)
     assert told.pop("outlines") == "True True"
     assert told.pop("card") == "background"
-    extra = {"explore": "viz", "write_page": "viz", "inspect": "viz", "find_scenes": "stac"}
+    extra = {
+        "explore": "viz",
+        "explore_inventory": "viz",
+        "write_page": "viz",
+        "inspect": "viz",
+        "find_scenes": "stac",
+    }
     for name, text in told.items():
         assert f"pip install 'glacierlab[{extra.get(name, 'models')}]'" in text, (name, text)
 

@@ -1,9 +1,12 @@
 """Many models, one split, the same seeds and budget: trained, judged by the same patches, and kept."""
 
+import ctypes
+import gc
 import hashlib
 import inspect
 import json
 import shutil
+import sys
 import time
 import warnings
 from contextlib import contextmanager
@@ -247,6 +250,8 @@ class Course:
                     yield self.judged(each, model, study, seed)
                 except Exception as error:
                     yield self.failed(each, study, seed, error)
+            model = None
+            give_back_memory()
 
     def failed(self, contender, study, seed, error):
         """The run of a contender that gave nothing."""
@@ -300,6 +305,13 @@ class Course:
             save_model(done.model, path)
             shutil.rmtree(unfinished, ignore_errors=True)
         return done.model
+
+
+def give_back_memory():
+    """What a training leaves behind goes back to the system: glibc would keep hundreds of MB of it."""
+    gc.collect()
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # not in musl
+        libc.malloc_trim(0)
 
 
 @contextmanager

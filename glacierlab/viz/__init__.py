@@ -45,7 +45,7 @@ __all__ = [
     "write_page",
 ]
 
-INTERACTIVE = {  # of the extra `viz`, loaded when it is used
+_INTERACTIVE = {  # of the extra `viz`, loaded when it is used
     "explore": ".interactive",
     "write_page": ".interactive",
     "explore_inventory": ".inventories",
@@ -53,7 +53,7 @@ INTERACTIVE = {  # of the extra `viz`, loaded when it is used
 
 
 def __getattr__(name):
-    if name in INTERACTIVE:
+    if name in _INTERACTIVE:
         with extras(f"{__name__}.{name}"):
-            return getattr(import_module(INTERACTIVE[name], __name__), name)
+            return getattr(import_module(_INTERACTIVE[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ import geoviews as gv
 import holoviews as hv
 import numpy as np
 import shapely
-from bokeh.models import CDSView, CustomJS, CustomJSFilter
+from bokeh.models import CDSView, CustomJS, CustomJSFilter, CustomJSTicker, CustomJSTickFormatter
 from cartopy.crs import GOOGLE_MERCATOR
 
 from ..errors import GlacierlabError, InventoryError, require_outlines
@@ -20,7 +20,7 @@ NORTHERNMOST = 85.0  # degrees: there Web Mercator ends
 DETAIL = 250  # an outline is as exact as its length or width over this
 DOT = 6  # pixels: glaciers smaller than that are dots of that size
 MARGIN = 0.04  # of what is seen
-FLATTEST, TALLEST = 0.3, 1.6  # height over width
+FLATTEST, TALLEST = 0.3, 1.2  # height over width
 LEAST_M = 2000.0  # seen from side to side, however small the glaciers
 WIDE_RANGE = 50  # of all-positive values, highest over lowest: colors by their logarithm from there on
 NO_VALUE = "#bbbbbb"
@@ -34,14 +34,28 @@ ENDINGS = {  # of a column's name, and its unit
     "_m": "m",
 }  # fmt: skip
 SEEN = """
+const least = (x.end - x.start) / width * dot
 const shown = []
-const meters = (x.end - x.start) / width * dot
-across.forEach((size, row) => { if ((size < meters) == dots) shown.push(row) })
+across.forEach((size, row) => { if ((size < least) == dots || (!dots && size == largest)) shown.push(row) })
 return shown
-"""
+"""  # the largest is an outline always: the legend shows how that one looks
 ZOOMED = """
 const span = x.end - x.start
-if (Math.abs(span / (this.span ?? 1) - 1) > 0.02) { this.span = span; filter.change.emit() }
+if (Math.abs(span / (filter.span ?? 1) - 1) > 0.02) { filter.span = span; filter.change.emit() }
+"""  # panning changes nothing
+DEGREE_M = RADIUS_M * np.pi / 180  # of longitude
+TICKS = f"""
+const [low, high] = [cb_data.start / {DEGREE_M}, cb_data.end / {DEGREE_M}]
+const power = 10 ** Math.floor(Math.log10((high - low) / 2))
+const steps = (high - low) / power
+const step = power * (steps > 12 ? 5 : steps > 6 ? 2 : 1)
+const ticks = []
+for (let n = Math.ceil(low / step); n * step <= high; n++) ticks.push(n * step * {DEGREE_M})
+return ticks
+"""
+LONGITUDE = f"""
+const degrees = tick / {DEGREE_M}
+return String(Number((degrees > 180.0000001 ? degrees - 360 : degrees).toFixed(6)))
 """
 
 
@@ -84,7 +98,7 @@ def explore_inventory(outlines, color=None, *, width=620):
     >>> import glacierlab as gl
     >>> world = gl.synthetic_world(seed=6, years=[1990, 2020], shape=(64, 64))
     >>> view = gl.viz.explore_inventory({str(year): world.outlines(year) for year in world.years})
-    >>> change = gl.area_change(world.outlines(1990), world.outlines(2020), years=30)
+    >>> change = gl.area_change(world.outlines(1990), world.outlines(2020), years=30, missing="vanished")
     >>> glaciers = world.outlines(1990).merge(change, left_on="glac_id", right_on="glacier")
     >>> view = gl.viz.explore_inventory(glaciers, color="rate_pct_per_a")
     """
@@ -99,21 +113,16 @@ def explore_inventory(outlines, color=None, *, width=620):
     elif len(sets) == 1:
         (table,) = sets.values()
         if "class" in table and table["class"].nunique() > 1:
-            sets = dict(tuple(table.groupby("class")))
+            sets = dict(tuple(table.groupby(table["class"].replace("", None).fillna("no class"))))
             paints = class_colors(sets)
-    limits = limits_of(sets)
+    frame = framed(sets, width)
     layers = []
     for name, table in sets.items():
         bar = dict(colorbar=True) if look and not layers else {}
-        layers += layers_of(table, str(name), color, look | bar, paints[name], width)
-    left, bottom, right, top = limits
-    return hv.Overlay(layers).opts(
-        hv.opts.Overlay(
-            xlim=(left, right), ylim=(bottom, top), frame_width=width,
-            frame_height=round(width * (top - bottom) / (right - left)), xlabel="longitude [°]",
-            ylabel="latitude [°]", active_tools=["pan", "wheel_zoom"], show_legend=len(sets) > 1, hooks=[as_numbers], **LEGEND,
-        )
-    )  # fmt: skip
+        called = str(name) if len(sets) > 1 else ""
+        layers += layers_of(table, called, color, look | bar, paints[name], frame)
+    beside = LEGEND | dict(legend_position="right", show_legend=len(sets) > 1)  # on the map it hides glaciers
+    return hv.Overlay(layers).opts(hv.opts.Overlay(**frame, **beside))
 
 
 # ---- where ----
@@ -156,47 +165,64 @@ def extents(shapes):
     return np.maximum(east - west, north - south)
 
 
-def limits_of(sets):
-    """Left, bottom, right and top of a map that holds all tables and is neither a strip nor tiny [m]."""
+def framed(sets, width):
+    """Options of a map that holds all tables, and is neither a strip nor tiny."""
     bounds = np.array([table.total_bounds for table in sets.values()])
     low, high = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
     span = np.maximum((high - low) * (1 + 2 * MARGIN), LEAST_M)
     span = np.maximum(span, span[::-1] * (1 / TALLEST, FLATTEST))
-    middle = (low + high) / 2
-    return (*(middle - span / 2), *(middle + span / 2))
+    (left, bottom), (right, top) = (low + high - span) / 2, (low + high + span) / 2
+    return dict(
+        frame_width=width, frame_height=round(width * span[1] / span[0]), xlim=(left, right),
+        ylim=(bottom, top), xlabel="longitude [°]", ylabel="latitude [°]", title="",
+        active_tools=["pan", "wheel_zoom"], hooks=[beyond_180 if right > 180 * DEGREE_M else as_numbers],
+    )  # fmt: skip
+
+
+def beyond_180(plot, element):
+    """A hook: longitudes go on across 180° with -179; Bokeh's end there."""
+    for axis in plot.state.xaxis:
+        axis.ticker = CustomJSTicker(major_code=TICKS)
+        axis.formatter = CustomJSTickFormatter(code=LONGITUDE)
+    plot.state.sizing_mode = None  # as in `as_numbers`
 
 
 # ---- what is drawn ----
 
 
-def layers_of(table, name, color, look, paint, width):
-    """Outlines of glaciers that are large enough to be seen, and dots for the others: two layers."""
+def layers_of(table, name, color, look, paint, frame):
+    """Outlines of glaciers that are large enough to be seen, and dots for the others: two layers.
+
+    Each bears the frame too, so that it lasts when something is laid below.
+    """
     told = columns_of(table, color)
-    rows = table[[table.geometry.name]].assign(**{key: readable(table[key]) for key in told})
+    rows = table[[table.geometry.name]].assign(**{str(key): readable(table[key]) for key in told})
     across = extents(table.geometry.values)
     labels = [dimension(key) for key in told]
-    outlines = hv.Polygons(rows, PLACE, labels, label=name, datatype=["geodataframe"])
-    dots = gv.Points(
-        rows.set_geometry(rows.representative_point()), PLACE, labels, label=name, crs=GOOGLE_MERCATOR
-    )
     style = dict(look, color=color if look else paint, line_color=paint, tools=["hover"])
+    outlines = hv.Polygons(rows, PLACE, labels, label=name, datatype=["geodataframe"])
+    dots = gv.Points(rows.set_geometry(rows.representative_point()), PLACE, labels, crs=GOOGLE_MERCATOR)
+    hooks = {dot: [*frame["hooks"], seen_when(across, frame["frame_width"], dot)] for dot in (False, True)}
+    style |= frame
     return [
-        outlines.opts(
-            fill_alpha=1.0 if look else FILL, hooks=[seen_when(across, width, dots=False)], **style
-        ),
-        dots.opts(size=DOT, hooks=[seen_when(across, width, dots=True)], **style),
+        outlines.opts(**style | dict(fill_alpha=1.0 if look else FILL, show_legend=True, hooks=hooks[False])),
+        dots.opts(**style | dict(size=DOT, hooks=hooks[True])),
     ]
 
 
-def seen_when(across, width, *, dots):
+def seen_when(across, width, dots):
     """A hook that shows glaciers as long as they are dots on the screen, or as long as they are not."""
 
     def hook(plot, element):
-        x = plot.state.x_range
-        known = dict(x=x, across=across.tolist(), width=width, dot=DOT, dots=dots)
+        x, drawn = plot.state.x_range, plot.handles["glyph_renderer"]
+        known = dict(x=x, across=across.tolist(), largest=across.max(), width=width, dot=DOT, dots=dots)
         seen = CustomJSFilter(args=known, code=SEEN)
-        plot.handles["glyph_renderer"].view = CDSView(filter=seen)
+        drawn.view = CDSView(filter=seen)
         x.js_on_change("end", CustomJS(args=dict(x=x, filter=seen), code=ZOOMED))
+        if dots:  # they go with their outlines, which the legend hides
+            outlines = plot.state.renderers[plot.state.renderers.index(drawn) - 1]
+            for each in ("visible", "muted"):
+                outlines.js_link(each, drawn, each)
 
     return hook
 
@@ -204,8 +230,8 @@ def seen_when(across, width, *, dots):
 def columns_of(table, color):
     """Columns that are told: ids, name, area and what is colored by, then others that say anything."""
     first = [key for key in (*ID_COLUMNS, "name", "area_km2", color) if key in table]
-    others = table.columns.drop([*first, table.geometry.name])
-    said = [key for key in (*first, *others) if not table[key].astype(str).isin(NOTHING).all()]
+    others = table.columns.drop([*PLACE, table.geometry.name], errors="ignore")
+    said = [key for key in dict.fromkeys([*first, *others]) if not table[key].astype(str).isin(NOTHING).all()]
     return said[:MOST_COLUMNS]
 
 
