@@ -26,7 +26,7 @@ check: .venv/with-test  ## format, lint and doctests
 	$(BIN)/python -m pytest --doctest-modules --doctest-ignore-import-errors glacierlab
 
 lab: .venv/with-all  ## the lessons in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_set_up.ipynb
 
 notebooks: .venv/with-all,test  ## run every lesson headless, with its time and memory, into notebooks/executed/
 	$(BIN)/python notebooks/run.py

@@ -68,7 +68,7 @@ def all_by_xarray(scene):
 
 
 def all_by_spyndex(scene):
-    """Its three, and the ratio, which its catalogue lacks, in xarray."""
+    """Its three, and the ratio, which its catalog lacks, in xarray."""
     bands = dict(G=scene.green, R=scene.red, N=scene.nir, S1=scene.swir16)
     indices = spyndex.computeIndex(["NDSI", "NDVI", "NDWI"], params=bands)
     return dask.compute(*(indices.sel(index=name) for name in indices["index"]), scene.red / scene.swir16)

@@ -200,7 +200,7 @@ def require_meters(scene):
 
 
 def passes(catalog="earth-search", **query):
-    """{name: function} of the passes that a STAC catalogue finds, oldest first, for `map_scenes`.
+    """{name: function} of the passes that a STAC catalog finds, oldest first, for `map_scenes`.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def passes(catalog="earth-search", **query):
     Raises
     ------
     SceneError
-        Nothing is found, or the catalogue cannot be reached.
+        Nothing is found, or the catalog cannot be reached.
     """
     from .io.stac import open_stac
     from .series.scenes import find_scenes

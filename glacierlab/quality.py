@@ -163,7 +163,7 @@ def check_crs(scene, looked_at):
     if crs is None:
         return "fail", "no CRS", "areas and outlines need one: scene.rio.write_crs(...)"
     if crs.is_geographic:
-        return "fail", f"{crs.to_string()} is in degrees", "reproject to metres: scene.rio.reproject(...)"
+        return "fail", f"{crs.to_string()} is in degrees", "reproject to meters: scene.rio.reproject(...)"
     code = crs.to_epsg()
     return "ok", f"EPSG:{code}" if code else f"projected, no EPSG code ({crs.to_dict().get('proj', '?')})", ""
 
@@ -173,7 +173,7 @@ def check_pixel_size(scene, looked_at):
 
     size, sensor = pixel_size_m(scene), scene.attrs.get("sensor")
     if np.isnan(size):
-        return "unknown", "no size in metres", ""
+        return "unknown", "no size in meters", ""
     expected = SENSORS[sensor].pixel_size_m if sensor in SENSORS else None
     if expected and not 0.5 * expected <= size <= 4 * expected:
         return "warn", f"{size:g} m; {sensor} has {expected:g} m", "resampled? open with resolution="
@@ -271,7 +271,7 @@ def check_band_order(scene, looked_at):
     (near, far) = np.corrcoef(values)[0, 1:]
     evidence = f"correlation of green with red {near:.2f}, with swir16 {far:.2f}"
     if not near > far:
-        return "warn", evidence, "neighbours in wavelength should agree best: are bands swapped?"
+        return "warn", evidence, "neighbors in wavelength should agree best: are bands swapped?"
     return "ok", evidence, ""
 
 

@@ -158,7 +158,7 @@ def add_data(folder):
         for file in row.files:
             shutil.copyfile(found / file.name, place / file.name)
         told.append(
-            f"{row.long_name}\n  Licence: {row.licence}\n  Source: {row.repo} on GitHub, commit {row.commit}"
+            f"{row.long_name}\n  License: {row.license}\n  Source: {row.repo} on GitHub, commit {row.commit}"
             f"\n  Cite: {row.citation}\n"
         )
     if told:

@@ -235,7 +235,7 @@ def test_scenes_by_name_come_from_functions_too(worlds, tmp_path):
         return worlds[0].chunk(32)
 
     def unreachable(**_):
-        raise SceneError("the catalogue is gone")
+        raise SceneError("the catalog is gone")
 
     scenes = {"in memory": worlds[0], "far/away": fetch, "gone": unreachable}
     table = map_scenes(scenes, tmp_path / "out", opening={"resolution": 30}, progress=False)
@@ -333,7 +333,7 @@ def test_earlier_maps_are_no_scenes(cli, folder, worlds):
         assert "3 of 3" in told
 
 
-# ---- a catalogue ----
+# ---- a catalog ----
 
 
 @pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning")  # odc-geo

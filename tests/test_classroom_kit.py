@@ -230,7 +230,7 @@ def test_what_one_system_alone_needs_is_marked_so(scripts):
     assert lock.system_of(None) is None
 
 
-def test_the_real_scene_comes_with_its_licence_where_the_machine_has_it(scripts, data, tmp_path, monkeypatch):
+def test_the_real_scene_comes_with_its_license_where_the_machine_has_it(scripts, data, tmp_path, monkeypatch):
     monkeypatch.setenv("GLACIERLAB_DATA", str(data))
     monkeypatch.setattr(scripts["kit"].subprocess, "run", lambda *given, **options: None)  # no demo
     assert scripts["kit"].add_data(tmp_path / "data")

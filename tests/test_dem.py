@@ -34,7 +34,7 @@ def dem_of(heights, dx=10.0, dy=-10.0, crs="EPSG:32645"):
 
 
 def surface(height, shape=(41, 51), dx=10.0, dy=-10.0):
-    """A DEM of a function of metres east and north of its middle, and these two."""
+    """A DEM of a function of meters east and north of its middle, and these two."""
     rows, cols = shape
     north, east = np.meshgrid(dy * (np.arange(rows) - rows // 2), dx * (np.arange(cols) - cols // 2),
                               indexing="ij")  # fmt: skip
@@ -254,7 +254,7 @@ def test_small_dems(shape):
     assert found.notnull().sum() == (2 if shape == (3, 3) else 0)
 
 
-def test_feet_on_the_ground_are_metres(rough):
+def test_feet_on_the_ground_are_meters(rough):
     foot = 0.3048
     feet = dem_of(rough.values, 10 / foot, -10 / foot, crs="EPSG:2222")  # international feet
     np.testing.assert_allclose(terrain(feet), terrain(rough), rtol=1e-3, atol=2e-3)

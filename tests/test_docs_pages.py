@@ -52,7 +52,7 @@ def with_python(page):
 
 @contextmanager
 def scenes_on_disk(folder, monkeypatch):
-    """A Landsat folder, a SAFE folder and a STAC catalogue, as the page on scenes calls them."""
+    """A Landsat folder, a SAFE folder and a STAC catalog, as the page on scenes calls them."""
     half = np.arange(144).reshape(12, 12) < 72
     clear, snow = 21824, 30048  # of QA_PIXEL
     bands = {f"SR_B{n}": np.where(half, 9000, 20000 + 100 * n) for n in range(1, 8)}

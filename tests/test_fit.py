@@ -110,6 +110,14 @@ def test_one_logit_and_the_structure_loss(patches):
     assert training.history["val_iou"].iloc[-1] > 0.8
 
 
+def test_class_weights_come_by_name_as_the_patches_give_them(patches):
+    by_name = patches.subset("train").class_weights("inverse")
+    one, other = (fit(narrow(), patches, class_weights=w, **QUICK) for w in (by_name, "inverse"))
+    assert same_weights(one.model, other.model)
+    with pytest.raises(GlacierlabError, match="class_weights are of rock; the patches' classes are"):
+        fit(narrow(), patches, class_weights={"rock": 1.0}, **QUICK)
+
+
 def test_side_outputs_are_supervised(patches):
     model = narrow("unetpp", widths=(4, 8, 8), deep_supervision=True)
     heads = [each for name, each in model.named_parameters() if "head" in name]

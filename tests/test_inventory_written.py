@@ -94,7 +94,7 @@ def test_whatever_is_written_comes_back(tmp_path_factory, ending, names, days, h
 
 @pytest.mark.parametrize("ending", ["gpkg", "shp"])
 def test_rgi7_as_published(data, tmp_path, ending):
-    """Its own glaciers through our hands, metres and all, are its own glaciers."""
+    """Its own glaciers through our hands, meters and all, are its own glaciers."""
     theirs = gpd.read_file(data / "oggm/rgi7g_hef_complex.shp")
     glaciers = gl.open_inventory(data / "oggm/rgi7g_hef_complex.shp").drop(
         columns=["area_km2_source", "repaired"]

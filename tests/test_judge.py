@@ -314,5 +314,5 @@ def test_mixed_parts_and_other_numbers_are_told(patches):
 
 
 def test_a_manifest_in_degrees_is_refused(patches):
-    with pytest.raises(ManifestError, match="in metres"):
+    with pytest.raises(ManifestError, match="in meters"):
         evaluate(linear(RED), replace(patches, manifest=patches.manifest.to_crs(4326)))

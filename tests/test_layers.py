@@ -50,7 +50,7 @@ def hills():
 @pytest.mark.skipif(not shutil.which("gdalwarp"), reason="GDAL's gdalwarp is not installed")
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
 @pytest.mark.parametrize("size", [30.0, 300.0])
-def test_degrees_come_onto_metres_as_gdalwarp_brings_them(data, tmp_path, resampling, size):
+def test_degrees_come_onto_meters_as_gdalwarp_brings_them(data, tmp_path, resampling, size):
     shape = (round(12_000 / size), round(9_000 / size))
     scene = scene_of(shape, size)
     path, output = data / "oggm/hef_srtm.tif", tmp_path / "warped.tif"
@@ -94,7 +94,7 @@ def test_srtm_in_degrees_has_a_slope_afterwards(data):
     assert scene.elevation.attrs["units"] == "m"
 
 
-def test_a_grid_in_degrees_takes_metres(data):
+def test_a_grid_in_degrees_takes_meters(data):
     with rioxarray.open_rasterio(data / "liligo/srtm_dem_30m.tif", masked=True) as file:
         dem = file.load()  # with its dimension `band`
     west, south, east, north = dem.rio.transform_bounds("EPSG:4326")

@@ -29,7 +29,7 @@ def test_polygons_keep_every_pixel(present):
     assert outlines.area.sum() == pytest.approx(present.sum() * 900)
     assert outlines.pixels.sum() == present.sum()
     assert outlines.is_valid.all()
-    assert len(outlines) == ndimage.label(present, np.ones((3, 3)))[1]  # eight neighbours
+    assert len(outlines) == ndimage.label(present, np.ones((3, 3)))[1]  # eight neighbors
     if len(outlines):
         np.testing.assert_array_equal(gl.scores.burn(outlines, mask), present)
 

@@ -100,7 +100,7 @@ def test_scenes_of_several_crs_get_one_equal_area_manifest():
     assert PatchSet.from_scenes(near, made_labels(near), size=20, crs=3035).manifest.crs == "EPSG:3035"
 
 
-def test_a_scene_in_degrees_gets_a_manifest_in_metres():
+def test_a_scene_in_degrees_gets_a_manifest_in_meters():
     scene = made_scene()
     degrees = scene.drop_vars("spatial_ref").assign_coords(
         y=46 - 1e-4 * np.arange(40), x=8 + 1e-4 * np.arange(50)
@@ -125,8 +125,8 @@ def test_a_scene_comes_once(scenes, labels):
     assert len(PatchSet.from_scenes(static, label, ["elevation", "red"], size=16)) == 12
 
 
-def shifted(scene, metres):
-    return scene.assign_coords(x=scene.x + metres)
+def shifted(scene, meters):
+    return scene.assign_coords(x=scene.x + meters)
 
 
 GRID = r"scene\.glacier\.add_layer"

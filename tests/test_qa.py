@@ -236,7 +236,7 @@ def test_around_the_pole_is_told():
     assert repaired.geometry[0].equals(ring)
 
 
-def test_across_the_antimeridian_in_metres():
+def test_across_the_antimeridian_in_meters():
     polar = degrees(CUT).assign(lmax_m=18_000).to_crs("EPSG:3413").dissolve()
     assert polar.geometry[0].geom_type in ("Polygon", "MultiPolygon")
     whole = polar.set_geometry(polar.buffer(1e-3).buffer(-1e-3), crs="EPSG:3413")

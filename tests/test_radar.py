@@ -113,7 +113,7 @@ def test_shear_within_a_window_by_hand():
 def test_ice_that_left_its_pixel_is_lost():
     still, half, gone = (
         pair_of(plane(10, 90), speed_m_a=speed * 365.25 / 12, looks=10_000)[0][20:60, 20:60]
-        for speed in (0, 7, 20)  # metres in 12 days; a pixel is 14 m
+        for speed in (0, 7, 20)  # meters in 12 days; a pixel is 14 m
     )
     assert half.mean() == pytest.approx(0.5 * still.mean(), abs=0.02)
     assert gone.mean() == pytest.approx(expected_coherence(10_000), abs=0.002)

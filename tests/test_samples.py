@@ -23,7 +23,7 @@ ROW = {
     "long_name": "a tiny sample",
     "kind": "table",
     "folder": "tiny",
-    "licence": "CC0",
+    "license": "CC0",
     "citation": "nobody 2024",
     "repo": "someone/something",
     "commit": "c" * 40,
@@ -242,11 +242,11 @@ def test_unknown_name():
             function("tini")
 
 
-def test_table_is_opened_with_its_title_licence_and_citation(cache):
+def test_table_is_opened_with_its_title_license_and_citation(cache):
     write(cache / "tiny")
     table = samples.sample("tiny")
     assert table.shape == (10000 + 4999, 2)
-    assert table.attrs == {"title": "a tiny sample", "licence": "CC0", "citation": "nobody 2024"}
+    assert table.attrs == {"title": "a tiny sample", "license": "CC0", "citation": "nobody 2024"}
 
 
 @pytest.mark.parametrize(("kind", "opened"), [("scene", ""), ("inventory", "ice.csv")])
@@ -267,7 +267,7 @@ def test_opener_gets_path_and_arguments(cache, monkeypatch, kind, opened):
 
 def test_sample_table(cache):
     listed = samples.sample_table()
-    assert list(listed.columns) == ["name", "kind", "long_name", "MB", "licence", "cached"]
+    assert list(listed.columns) == ["name", "kind", "long_name", "MB", "license", "cached"]
     assert listed.MB[0] == pytest.approx(sum(map(len, CONTENT.values())) / 1e6)
     assert list(listed.cached) == [False]
     write(cache / "tiny")
@@ -311,4 +311,4 @@ def test_spectra(rows, data, monkeypatch):
     spectra = samples.sample("spectra")
     assert len(spectra) == 11_729
     assert set(spectra["class"]) == {1, 2, 3, 4, 5}
-    assert spectra.attrs["licence"] == "MIT"
+    assert spectra.attrs["license"] == "MIT"

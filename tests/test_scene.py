@@ -112,8 +112,8 @@ def test_pan_and_spectral_grids_differ_by_half_a_pan_pixel(tmp_path):
     folder = landsat(tmp_path, {"B4": spectral, "B8": 12000}, level="L1TP")
     fine = gl.open_scene(folder, resolution=15)
     assert fine.sizes == {"y": 23, "x": 23}
-    metres = fine.x.values - 478_000
-    expected = (2e-5 * (1000 + 10 * metres) - 0.1) / 0.5
+    meters = fine.x.values - 478_000
+    expected = (2e-5 * (1000 + 10 * meters) - 0.1) / 0.5
     np.testing.assert_allclose(fine.red[11, 1:-1], expected[1:-1], atol=2.1e-5)  # half a DN
     own = gl.open_scene(folder)  # the 30 m bands' own grid, so their own numbers
     xr.testing.assert_identical(own.red, gl.open_scene(folder, bands=["red"]).red)

@@ -250,7 +250,7 @@ def test_floats_with_nan_and_regions():
     assert score(prediction, reference, region=np.zeros_like(region)).isna().to_numpy()[0, 4:].all()
 
 
-def test_metres_need_a_metric_grid():
+def test_meters_need_a_metric_grid():
     reference, prediction = squares()
     degrees = score(mask(prediction, crs=4326, step=1e-4), mask(reference, crs=4326, step=1e-4))
     assert degrees.asd_m.isna().all()

@@ -65,7 +65,7 @@ def test_a_cone_throws_a_pointed_shadow(azimuth, dx, dy):
     along = -(east * np.sin(turn) + north * np.cos(turn))
     across = np.abs(east * np.cos(turn) - north * np.sin(turn))
     opening = np.arcsin(foot / length)
-    edge = (length - along) * np.sin(opening) - across * np.cos(opening)  # metres inside the triangle's sides
+    edge = (length - along) * np.sin(opening) - across * np.cos(opening)  # meters inside the triangle's sides
     level = (away > foot + max(abs(dx), abs(dy))) & (along > 0)
     pixel = np.hypot(dx, dy)
     assert dark[level & (edge > pixel)].all()

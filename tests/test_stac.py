@@ -31,7 +31,7 @@ EXACT = dict(rtol=0, atol=1e-6)  # float32
 
 @pytest.fixture
 def api(tmp_path, monkeypatch):
-    """A catalogue on loopback, past any proxy."""
+    """A catalog on loopback, past any proxy."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
     with serving(tmp_path / "served") as found:
@@ -44,7 +44,7 @@ def rng():
 
 
 def opened(api, **options):
-    """Everything that the catalogue has, on its own grid."""
+    """Everything that the catalog has, on its own grid."""
     return open_stac([pystac.Item.from_dict(item) for item in api.items], **options)
 
 
@@ -55,7 +55,7 @@ def truth(rng, shape=(60, 60)):
 
 # ---- the same numbers ----
 
-OFFSETS = [  # how a catalogue tells, baseline, its flag, the offset in the numbers [DN]
+OFFSETS = [  # how a catalog tells, baseline, its flag, the offset in the numbers [DN]
     ("earth-search", "05.09", True, 0),  # removed, though raster:bands says -0.1
     ("earth-search", "05.09", False, 1000),
     ("earth-search", "03.01", False, 0),

@@ -1,4 +1,4 @@
-"""STAC: a catalogue whose answers are signed, and scenes across the 180th meridian."""
+"""STAC: a catalog whose answers are signed, and scenes across the 180th meridian."""
 
 import sys
 from dataclasses import replace
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:Depre
 
 @pytest.fixture
 def api(tmp_path, monkeypatch):
-    """A catalogue on loopback, past any proxy."""
+    """A catalog on loopback, past any proxy."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
     with serving(tmp_path / "served") as found:

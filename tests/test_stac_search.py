@@ -1,4 +1,4 @@
-"""STAC: asking a catalogue, what it answers when things go wrong, and which of its scenes to take."""
+"""STAC: asking a catalog, what it answers when things go wrong, and which of its scenes to take."""
 
 import datetime as dt
 import time
@@ -23,7 +23,7 @@ CLEAR, CLOUD, SHADOW, SNOW = 4, 9, 3, 11  # of SCL
 
 @pytest.fixture
 def api(tmp_path, monkeypatch):
-    """A catalogue on loopback, past any proxy."""
+    """A catalog on loopback, past any proxy."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
     with serving(tmp_path / "served") as found:
@@ -83,7 +83,7 @@ def test_what_is_no_date(dates):
 
 @pytest.mark.parametrize("conforms", [True, False])
 def test_cloud_cover_of_the_tile(api, summer, conforms):
-    if not conforms:  # a catalogue that cannot filter by properties
+    if not conforms:  # a catalog that cannot filter by properties
         api.conforms = api.conforms[:-1]
     assert months(open_stac(max_cloud=70, **summer)) == [5, 6, 7]
 
@@ -345,7 +345,7 @@ def test_without_looking_no_file_is_read(api, choice):
     table = find_scenes(**choice, look=False)
     assert not api.files_read()
     assert table.cloud_share.isna().all()
-    assert table.id[0] == "S2_2020-08-20"  # by the catalogue's clouds
+    assert table.id[0] == "S2_2020-08-20"  # by the catalog's clouds
     assert table.score[0] == pytest.approx(0.99)
 
 

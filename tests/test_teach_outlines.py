@@ -63,7 +63,7 @@ def test_glacier_iou_is_a_share_and_order_does_not_matter(cuts):
     assert teach.glacier_iou(parts.iloc[::-1], true.iloc[::-1]) == pytest.approx(iou)
 
 
-def test_shade_around_is_the_hillshade_of_the_dem_in_metres(tmp_path):
+def test_shade_around_is_the_hillshade_of_the_dem_in_meters(tmp_path):
     # a plane that falls 0.5 to the north-west: GDAL's formula, and 255 where it faces the map maker's sun
     side = 400
     y, x = Y + 15 - 30 * np.arange(side), X - 5000 + 30 * np.arange(side)

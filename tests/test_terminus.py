@@ -14,7 +14,7 @@ from glacierlab.errors import DataWarning, GlacierlabError, InventoryError
 from glacierlab.io.layers import geodesic_area_km2
 
 EAST, NORTH, CRS = 500_000, 5_200_000, "EPSG:32632"
-GROUND = 1 / 0.9996  # metres a UTM metre, on the zone's middle
+GROUND = 1 / 0.9996  # meters a UTM metre, on the zone's middle
 
 
 def placed(shape):

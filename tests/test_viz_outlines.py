@@ -119,7 +119,7 @@ def test_on_the_hintereisferner_complex_the_divides_are_those_of_the_rgi(data):
     shade = gl.teach.shade_around(glaciers, data / "oggm/srtm_oetztal.tif")
     figure = divides_figure(glaciers, shade)
     with rioxarray.open_rasterio(data / "oggm/srtm_oetztal.tif") as dem:
-        assert dem.rio.crs.is_geographic  # and the figure in metres
+        assert dem.rio.crs.is_geographic  # and the figure in meters
     assert float(np.isfinite(shade).mean()) > 0.98
     local = glaciers.to_crs(shade.rio.crs)
     divides = local.boundary.length.sum() - local.union_all().boundary.length

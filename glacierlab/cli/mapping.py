@@ -56,11 +56,11 @@ model_options = several(
     click.option("--batch-size", type=click.IntRange(1), help="Tiles at a time; default by device."),
 )  # fmt: skip
 query_options = several(
-    click.option("--stac", metavar="URL", help="Map what a STAC catalogue finds: its name or URL."),
-    click.option("--collection", help="Of the catalogue; default the sensor's."),
+    click.option("--stac", metavar="URL", help="Map what a STAC catalog finds: its name or URL."),
+    click.option("--collection", help="Of the catalog; default the sensor's."),
     click.option("--bbox", metavar="W,S,E,N", help="Area [degrees]: '-117.4,52.1,-117.2,52.3'."),
     click.option("--dates", help="A day, month or year, or two with a slash: '2020-07/2020-09'."),
-    click.option("--max-cloud", type=float, help="Largest cloud cover of a tile, as the catalogue says [%]."),
+    click.option("--max-cloud", type=float, help="Largest cloud cover of a tile, as the catalog says [%]."),
     click.option("--max-items", type=click.IntRange(1), help="Where the search stops; default 100."),
 )
 
@@ -136,7 +136,7 @@ def require_scenes(context, paths, stac):
     if paths and stac:
         raise click.UsageError("Give scenes or --stac, not both.")
     if stac:
-        refuse(context, ("radiometry", "gain"), "catalogues say it")
+        refuse(context, ("radiometry", "gain"), "catalogs say it")
     else:
         refuse(context, OF_QUERIES, "only --stac takes it")
 
@@ -150,7 +150,7 @@ def refuse(context, names, why):
 
 
 def queried(stac, opening, bbox, **query):
-    """Scenes that a catalogue finds, and how they are opened."""
+    """Scenes that a catalog finds, and how they are opened."""
     from ..batch import passes
 
     if bbox is None:

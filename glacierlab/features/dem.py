@@ -20,7 +20,7 @@ UNITS = ("degrees", "degrees", "1", "1", "1", "m-1", "m-1", "m-1", "m", "m", "m"
 TERRAIN = dict(zip((*TERRAIN_LAYERS, "cast_shadow"), UNITS, strict=True))
 CAST_SHADOW = len(TERRAIN_LAYERS)
 STRIP = 256  # rows of an eager DEM that a thread takes at a time
-METERS = ("m", "metre", "meter", "metres", "meters")
+METERS = ("m", "metre", "metres", "meter", "meters")
 
 
 def terrain(
@@ -115,7 +115,7 @@ def terrain(
     sun = (315.0 if sun_azimuth is None else sun_azimuth, 45.0 if sun_elevation is None else sun_elevation)
     vector = sun_vector(*sun)
     if not relief_m > 0:
-        raise GlacierlabError(f"relief_m={relief_m} is no height: give metres above 0.")
+        raise GlacierlabError(f"relief_m={relief_m} is no height: give meters above 0.")
     dx, dy = steps_m(dem)
 
     dem = dem.transpose("y", "x")
@@ -223,7 +223,7 @@ def sun_ray(azimuth, elevation, dx, dy, relief_m, shape):
 
 
 def steps_m(dem):
-    """The signed steps along x and y [m], float32; GridError for what is no DEM in metres."""
+    """The signed steps along x and y [m], float32; GridError for what is no DEM in meters."""
     if set(dem.dims) != {"y", "x"}:
         raise GridError(f"A DEM has dims (y, x), not {dem.dims}: choose one with isel or squeeze.")
     if missing := {"y", "x"} - set(dem.coords):
@@ -231,7 +231,7 @@ def steps_m(dem):
     crs = require_crs(dem, "Terrain")
     if crs.is_geographic:
         raise GridError(
-            f"The DEM is in degrees ({crs.to_string()}), and slope needs metres: bring it onto a scene's "
+            f"The DEM is in degrees ({crs.to_string()}), and slope needs meters: bring it onto a scene's "
             "grid with scene.glacier.add_layer('elevation', dem), or reproject it, as with "
             "dem.rio.reproject(dem.rio.estimate_utm_crs())."
         )

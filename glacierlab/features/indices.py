@@ -69,7 +69,7 @@ def pixelwise(kernel, bands):
 
 
 def find_index(name):
-    """The `SpectralIndex` of a name: a row of `tables.INDICES`, or an entry of spyndex's catalogue."""
+    """The `SpectralIndex` of a name: a row of `tables.INDICES`, or an entry of spyndex's catalog."""
     own = {alias.lower(): key for key, row in INDICES.items() for alias in (*row.spyndex, key)}
     if name.lower() in own:
         return INDICES[own[name.lower()]]
@@ -99,7 +99,7 @@ def index(scene, name):
     scene : xarray.Dataset
         Reflectance, one variable a band, dims (..., y, x).
     name : str
-        A key of `tables.INDICES`, such as "ndsi", or a short name of spyndex's catalogue, such as "NDVI".
+        A key of `tables.INDICES`, such as "ndsi", or a short name of spyndex's catalog, such as "NDVI".
         Where both have it the table's form counts: spyndex's AWEInsh, and its constants in SAVI and NDWIns,
         differ from the published ones.
 

@@ -358,7 +358,7 @@ def split(counts):
 
 
 def sweep_counts(image, grid, observed=None, glacier=None):
-    """Pixels between neighbouring thresholds, `(2, len(grid) + 1)`: off and on the reference's glaciers."""
+    """Pixels between neighboring thresholds, `(2, len(grid) + 1)`: off and on the reference's glaciers."""
     edges = grid.astype(image.dtype)  # as `image > threshold` compares
 
     def of_block(values, seen, truth):

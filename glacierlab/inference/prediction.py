@@ -237,7 +237,7 @@ def size_differs(raster, card):
     """Whether pixels differ from the model's by more than a third; GridError where they are degrees."""
     if require_crs(raster, "predict").is_geographic:
         raise GridError(
-            "The scene is in degrees: reproject it to metres first, such as scene.rio.reproject(…)."
+            "The scene is in degrees: reproject it to meters first, such as scene.rio.reproject(…)."
         )
     return bool(card.pixel_size_m) and abs(pixel_size_m(raster) / card.pixel_size_m - 1) > SAME_SIZE
 

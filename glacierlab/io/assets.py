@@ -34,7 +34,7 @@ class Source:
 
     @classmethod
     def of(cls, item, sensor):
-        """By the assets' keys: catalogues call several bands by one common name."""
+        """By the assets' keys: catalogs call several bands by one common name."""
         row, assets = SENSORS[sensor], {}
         for key, asset in item.assets.items():
             if key.lower() == row.qa:
@@ -52,7 +52,7 @@ def choose_bands(found, bands, sensor):
         names = [name for name in order if name in held]
     else:
         if isinstance(bands, Mapping):
-            raise MissingBandError(f"bands={bands!r}: of a catalogue give names alone, such as {[*bands]}.")
+            raise MissingBandError(f"bands={bands!r}: of a catalog give names alone, such as {[*bands]}.")
         asked = [bands] if isinstance(bands, str) else bands
         names = list(dict.fromkeys(name if name == "qa" else band_name(name, sensor) for name in asked))
         if missing := [name for name in names if name not in held]:
@@ -98,7 +98,7 @@ def address(asset):
 
 
 def dn_offset(item, asset, name, row, product, choice):
-    """DN to add to a Sentinel-2 band, as its catalogue, its baseline or the caller says."""
+    """DN to add to a Sentinel-2 band, as its catalog, its baseline or the caller says."""
     if not isinstance(choice, str):
         own = per_band(choice, name)
         return own if own is not None else dn_offset(item, asset, name, row, product, "metadata")
@@ -142,7 +142,7 @@ def warn_of_collections(items, sensor):
 
 
 def warn_of_offsets(items, sensor, offset):
-    """Warn where items do not say that the offset is removed, in a catalogue that is wrong about some.
+    """Warn where items do not say that the offset is removed, in a catalog that is wrong about some.
 
     One that names assets as ESA does, such as Planetary Computer, keeps ESA's numbers: an assumption.
     """
@@ -159,7 +159,7 @@ def warn_of_offsets(items, sensor, offset):
     if doubtful:
         warn(
             f"{len(doubtful)} of {len(items)} items, such as {doubtful[0]}, do not say that the offset of "
-            "-1000 DN is removed, and so it is subtracted. This catalogue is wrong about some of 2022 and "
+            "-1000 DN is removed, and so it is subtracted. This catalog is wrong about some of 2022 and "
             "2025: where scene.glacier.check() finds much of a date negative, open it with offset=0."
         )
 

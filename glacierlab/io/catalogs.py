@@ -1,4 +1,4 @@
-"""Searching STAC catalogues: an area and dates in, items out, grouped by overpass."""
+"""Searching STAC catalogs: an area and dates in, items out, grouped by overpass."""
 
 import datetime as dt
 import re
@@ -151,14 +151,14 @@ def collection_and_platforms(collection, sensor):
     return collection, platforms
 
 
-# ---- asking a catalogue ----
+# ---- asking a catalog ----
 
 
 def find_items(
     area, dates=None, *, catalog="earth-search", collection=None, sensor=None, max_cloud=None, query=None,
     max_items=100, modifier=None, timeout=30.0,
 ):  # fmt: skip
-    """The items of a catalogue in an area; SceneError where it cannot be asked, or has none."""
+    """The items of a catalog in an area; SceneError where it cannot be asked, or has none."""
     require_stac()
     if area is None:
         raise GridError("Where? Give bbox=(west, south, east, north) in degrees, or geometry=.")
@@ -209,14 +209,14 @@ def find_items(
 
 
 def address_of(catalog):
-    """A catalogue's URL, by name or as it is."""
+    """A catalog's URL, by name or as it is."""
     if "://" in str(catalog):
         return str(catalog).rstrip("/")
     return lookup(CATALOGS, catalog, kind="catalog").url
 
 
 def signer_of(url):
-    """What signs the answers of a catalogue whose files open only so; None where nothing need."""
+    """What signs the answers of a catalog whose files open only so; None where nothing need."""
     if not any(row.signed and row.url == url for row in CATALOGS.values()):
         return None
     try:
@@ -244,14 +244,14 @@ def open_catalog(url, modifier, timeout):
 
 
 def can_query(client):
-    """Whether a catalogue filters by properties."""
+    """Whether a catalog filters by properties."""
     from pystac_client import ConformanceClasses
 
     return client.conforms_to(ConformanceClasses.QUERY)
 
 
 def require_collection(client, collection, url):
-    """UnknownNameError where a catalogue has no such collection."""
+    """UnknownNameError where a catalog has no such collection."""
     held = sorted(each.id for each in client.get_collections())
     if collection not in held:
         close = get_close_matches(collection, held, n=5) or held[:12]
@@ -259,7 +259,7 @@ def require_collection(client, collection, url):
 
 
 def what_failed(url, error, timeout):
-    """A message of what went wrong with a catalogue."""
+    """A message of what went wrong with a catalog."""
     told, status = one_line(error), getattr(error, "status_code", None)
     told = told if len(told) <= SHOWN else told[:SHOWN] + "…"
     if status is not None:

@@ -55,7 +55,7 @@ def cell_area_m2(raster):
     crs = require_crs(raster, "An area")
     if crs.is_geographic:
         raise GridError(
-            "Pixels in degrees have no one area: reproject to metres first (raster.rio.reproject)."
+            "Pixels in degrees have no one area: reproject to meters first (raster.rio.reproject)."
         )
     transform = transform_of(raster)
     return abs(transform.a * transform.e) * crs.linear_units_factor[1] ** 2

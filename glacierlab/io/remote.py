@@ -130,7 +130,7 @@ def read_window(path, grid, flags, nodata):
         if file.crs is None:
             raise SceneError(f"{unsigned(path)} has no CRS: leave the scene out.")
         own = GeoBox(file.shape, file.transform, file.crs.to_wkt())
-        finer = [i for i, n in enumerate(file.overviews(1)) if n * metres(own) <= 1.001 * metres(grid)]
+        finer = [i for i, n in enumerate(file.overviews(1)) if n * meters(own) <= 1.001 * meters(grid)]
         nodata = nodata if file.nodata is None else file.nodata
     options = {"overview_level": finer[-1]} if finer else {}
     with rasterio.open(path, sharing=False, **options) as file:
@@ -145,7 +145,7 @@ def resampling(own, grid, flags):
     """Nearest for flags and where pixels coincide; else bilinear, or the mean where pixels grow."""
     if flags or coincide(own, grid):
         return Resampling.nearest
-    return Resampling.average if metres(grid) > 1.001 * metres(own) else Resampling.bilinear
+    return Resampling.average if meters(grid) > 1.001 * meters(own) else Resampling.bilinear
 
 
 def coincide(own, grid):
@@ -157,6 +157,6 @@ def coincide(own, grid):
     return all(abs(pixels - round(pixels)) < 1e-3 for pixels in apart)
 
 
-def metres(grid):
+def meters(grid):
     """Pixel size, roughly where the CRS is in degrees."""
     return pixel_size(grid) * (METRES_PER_DEGREE if grid.crs.geographic else 1.0)

@@ -49,7 +49,7 @@ class Sample:
     long_name: str
     kind: str  # a key of OPENERS
     folder: str  # below GLACIERLAB_DATA and the cache; samples may share one
-    licence: str
+    license: str
     citation: str
     repo: str  # of the files that state none
     commit: str
@@ -80,7 +80,7 @@ def sample(name):
     -------
     xarray.Dataset or geopandas.GeoDataFrame or pandas.DataFrame
         A scene (see `open_scene`), an inventory (see `open_inventory`) or a table, as the row's `kind`
-        says; `attrs` holds its title, licence, citation and, where there is one, a note.
+        says; `attrs` holds its title, license, citation and, where there is one, a note.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def sample(name):
     folder = fetch(name)
     path = folder if row.kind == "scene" else folder / row.files[0].name
     data = OPENERS[row.kind](path, **row.open)
-    about = {"title": row.long_name, "licence": row.licence, "citation": row.citation, "note": row.note}
+    about = {"title": row.long_name, "license": row.license, "citation": row.citation, "note": row.note}
     data.attrs.update({key: text for key, text in about.items() if text})
     return data
 
@@ -159,7 +159,7 @@ def sample_table():
     Returns
     -------
     pandas.DataFrame
-        One row a sample: name, kind, long_name, MB (10⁶ bytes), licence, cached (on this computer already).
+        One row a sample: name, kind, long_name, MB (10⁶ bytes), license, cached (on this computer already).
     """
     return pd.DataFrame(
         {
@@ -167,7 +167,7 @@ def sample_table():
             "kind": row.kind,
             "long_name": row.long_name,
             "MB": sum(file.bytes for file in row.files) / 1e6,
-            "licence": row.licence,
+            "license": row.license,
             "cached": _local_folder(row) is not None,
         }
         for name, row in SAMPLES.items()

@@ -63,7 +63,7 @@ def open_scene(
     offset : {"metadata", "baseline"} or float or dict of float
         Added to the DN before the gain. For Sentinel-2 the metadata say it, or the processing baseline:
         -1000 from 04.00 on, whatever the date (ESA). A number settles it by hand: -1000, or 0 where a
-        catalogue has removed it.
+        catalog has removed it.
 
     Returns
     -------

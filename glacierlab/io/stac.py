@@ -34,9 +34,9 @@ def open_stac(
     sensor=None, max_cloud=None, query=None, max_items=100, modifier=None, timeout=30.0, bands=None,
     resolution=None, crs=None, chunks=CHUNK, offset="metadata",
 ):  # fmt: skip
-    """Open scenes of a STAC catalogue as reflectance, one date a time step, on one grid; lazy.
+    """Open scenes of a STAC catalog as reflectance, one date a time step, on one grid; lazy.
 
-    Opening asks the catalogue alone and reads no pixel. Items of one platform less than half an hour apart
+    Opening asks the catalog alone and reads no pixel. Items of one platform less than half an hour apart
     are one time step: the first with data counts, and of a tile processed twice only the newest baseline.
 
     Parameters
@@ -57,16 +57,16 @@ def open_stac(
     sensor : str, optional
         A sensor, platform or family ("sentinel-2", "landsat-8"); only its items are taken.
     max_cloud : float, optional
-        Largest cloud cover of a whole tile [%], as the catalogue has it.
+        Largest cloud cover of a whole tile [%], as the catalog has it.
     query : dict, optional
         Further conditions of STAC's query extension: {"landsat:collection_category": {"eq": "T1"}}.
     max_items : int
         The search stops there, with a warning.
     modifier : callable, optional
-        Signs what the catalogue answers, as pystac-client takes it. For Planetary Computer the package
+        Signs what the catalog answers, as pystac-client takes it. For Planetary Computer the package
         planetary-computer does where it is installed.
     timeout : float
-        Seconds to wait for an answer of the catalogue, and for each part of a file (asked for twice).
+        Seconds to wait for an answer of the catalog, and for each part of a file (asked for twice).
     bands : list of str, optional
         Common or native names; "qa" is the quality layer. By default all.
     resolution : float, optional
@@ -78,7 +78,7 @@ def open_stac(
     chunks : int, dict or None
         Pixels a dask chunk along y and x; None reads now.
     offset : {"metadata", "baseline"} or float or dict of float
-        DN added before the gain of Sentinel-2. "metadata" believes the catalogue where it says that it has
+        DN added before the gain of Sentinel-2. "metadata" believes the catalog where it says that it has
         removed the offset of baseline 04.00; "baseline" takes ESA's numbers: -1000 from 04.00 on. A number,
         or some by common name of band, settles it by hand.
 
@@ -93,18 +93,18 @@ def open_stac(
     Raises
     ------
     SceneError
-        No scene found, a catalogue that does not answer; while computing, a file that cannot be read.
+        No scene found, a catalog that does not answer; while computing, a file that cannot be read.
     GridError, MissingBandError, RadiometryError, UnknownNameError, GlacierlabError
 
     Warns
     -----
     DataWarning
-        Items that do not say the offset is removed, in a catalogue known to be wrong about some; items
+        Items that do not say the offset is removed, in a catalog known to be wrong about some; items
         without a band; more than `max_items`.
 
     Notes
     -----
-    Bands go by the keys of assets, since catalogues give one common name to several bands. Earth Search
+    Bands go by the keys of assets, since catalogs give one common name to several bands. Earth Search
     advertises an offset of -0.1 for `sentinel-2-l2a` also where it is removed, which is not believed.
     Numbers resampled are rounded to whole DN, as GDAL does, so that in another CRS than the files' chunks
     may change a pixel by one DN; in theirs they change nothing.

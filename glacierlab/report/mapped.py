@@ -307,7 +307,7 @@ def provenance(scene, prediction, reference):
         **how_mapped(prediction),
         "cleaning": prediction.attrs.get("cleaning", "none"),
         "reference": reference.name if reference else "none",
-        "licence": scene.attrs.get("licence", ""),
+        "license": scene.attrs.get("license", ""),
         "citation": scene.attrs.get("citation", ""),
         **made_by(),
     }

@@ -230,7 +230,7 @@ def chosen(tables, classes, min_valid, min_glacier, crs):
 
 
 def common_crs(tables):
-    """The CRS of all windows if it is one in metres, else an equal-area one around their mean center."""
+    """The CRS of all windows if it is one in meters, else an equal-area one around their mean center."""
     first = tables[0].crs
     metric = first.is_projected and first.axis_info[0].unit_conversion_factor == 1
     if metric and all(table.crs == first for table in tables):

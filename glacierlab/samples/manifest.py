@@ -21,7 +21,7 @@ class Link(NamedTuple):
 
 
 def require_manifest(manifest, *columns):
-    """ManifestError unless it is a GeoDataFrame of patches, in metres, with these columns."""
+    """ManifestError unless it is a GeoDataFrame of patches, in meters, with these columns."""
     if getattr(manifest, "geometry", None) is None:
         raise ManifestError(f"A manifest is a GeoDataFrame of patches, not a {type(manifest).__name__}.")
     if missing := [name for name in (*WINDOW, *columns) if name not in manifest]:
@@ -34,7 +34,7 @@ def require_manifest(manifest, *columns):
     if crs is None or not crs.is_projected or crs.axis_info[0].unit_conversion_factor != 1:
         found = crs.name if crs else "no CRS"
         raise ManifestError(
-            f"Distances need a projected CRS in metres; found {found}. Use manifest.to_crs()."
+            f"Distances need a projected CRS in meters; found {found}. Use manifest.to_crs()."
         )
     if not manifest.index.is_unique:
         raise ManifestError("The manifest's index has duplicates. Use manifest.reset_index(drop=True).")

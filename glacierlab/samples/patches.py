@@ -113,7 +113,7 @@ class PatchSet:
             Name of the label that a scene has; where scenes of several dates share one, patches of the same
             ground are twins that no split parts. By default scenes that are given the same object share it.
         crs : optional
-            The manifest's, projected in metres. By default that of the scenes if they share one, else
+            The manifest's, projected in meters. By default that of the scenes if they share one, else
             Lambert's azimuthal equal-area projection around their mean center; distances within 1000 km of
             it are then right to 1 %, and within 5000 km to 9 %.
         fill : float

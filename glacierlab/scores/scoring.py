@@ -46,8 +46,8 @@ def score(prediction, reference, *, classes=None, region=None, boundary=True, to
         One row a class, against the rest, and "mean", their unweighted mean, where there are several.
         Columns: tp, fp, fn, tn [px]; the scores of `scores_from` [1]; `asd` (Chu et al. 2022: all
         distances pooled), `asd_mean_of_means`, `hausdorff`, `hd95`, each `_px` and `_m`; `boundary_f` [1].
-        Undefined scores are NaN, as are metres without coordinates or in degrees; coordinates without a CRS
-        are taken for metres (assumption). Several scenes: index (scene, class), then "pooled" (counts
+        Undefined scores are NaN, as are meters without coordinates or in degrees; coordinates without a CRS
+        are taken for meters (assumption). Several scenes: index (scene, class), then "pooled" (counts
         summed, distances united) and "macro" (unweighted mean over scenes). Means skip NaN and sum counts.
         `attrs`: overall_accuracy and kappa_all_classes of the whole pooled confusion matrix.
 

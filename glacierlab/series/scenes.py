@@ -1,4 +1,4 @@
-"""Which scenes of a catalogue to take: those that show the area, and little snow on it."""
+"""Which scenes of a catalog to take: those that show the area, and little snow on it."""
 
 import datetime as dt
 import re
@@ -27,7 +27,7 @@ def find_scenes(
     max_cloud=None, query=None, max_items=100, modifier=None, timeout=30.0, look=True, resolution=120.0,
     glaciers=None, season=("07-01", "09-30"), off_season_days=60.0,
 ):  # fmt: skip
-    """Search a STAC catalogue and rank what it has for mapping glaciers; `open_stac` takes the result.
+    """Search a STAC catalog and rank what it has for mapping glaciers; `open_stac` takes the result.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def find_scenes(
         The search, as `open_stac` takes it. `max_cloud` is of the whole tile, which may be cloudy where the
         area is clear: leave it wide.
     look : bool
-        Read the quality layer over the area; without, only what the catalogue says counts.
+        Read the quality layer over the area; without, only what the catalog says counts.
     resolution : float
         Pixel size [m] to look at; an assumption.
     glaciers : geopandas.GeoDataFrame, optional
@@ -52,7 +52,7 @@ def find_scenes(
     -------
     geopandas.GeoDataFrame
         One row an overpass of a platform, the best first: `id` (of its items), `datetime` (UTC), `platform`,
-        `sensor`, `tile_cloud_share` (the catalogue's), `covered_share` (of the area, with data),
+        `sensor`, `tile_cloud_share` (the catalog's), `covered_share` (of the area, with data),
         `cloud_share` (of that, under cloud or its shadow), `snow_share` (of clear ground off `glaciers`,
         snow or ice), `season_day` (1 is the season's first), `sun_elevation` [degrees], `score`, `items`
         and the footprint, in EPSG:4326. Shares are 0 to 1, NaN where nobody looked.
@@ -65,7 +65,7 @@ def find_scenes(
     Warns
     -----
     DataWarning
-        The quality layer of some scenes cannot be read; the catalogue's cloud cover counts for them.
+        The quality layer of some scenes cannot be read; the catalog's cloud cover counts for them.
 
     Notes
     -----
@@ -127,7 +127,7 @@ def days_off(day, length):
 
 
 def table_of(passes, sensor, first, length):
-    """What the catalogue says of passes."""
+    """What the catalog says of passes."""
     rows = []
     for items in passes:
         facts = facts_of(items)
@@ -203,7 +203,7 @@ def share(part, whole):
 
 
 def score_of(table, length, off_season_days):
-    """From 0 to 1; what nobody looked at takes nothing away, only the catalogue's cloud does."""
+    """From 0 to 1; what nobody looked at takes nothing away, only the catalog's cloud does."""
     cloud = table.cloud_share.fillna(table.tile_cloud_share).fillna(0.0)
     off = table.season_day.map(lambda day: days_off(day, length))
     season = (1 - off / off_season_days).clip(0, 1)

@@ -42,7 +42,7 @@ def diffuse(surface, thickness, squared, unit, most, axis, out):
 
 @compiled
 def move(surface, thickness, diffusivity, step, cell_m, axis, change):
-    """Add the metres (y, x) that ice moves along an axis in `step` years to `change`."""
+    """Add the meters (y, x) that ice moves along an axis in `step` years to `change`."""
     down, right = (1, 0) if axis == 0 else (0, 1)
     for y in range(surface.shape[0] - down):
         for x in range(surface.shape[1] - right):

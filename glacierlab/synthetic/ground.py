@@ -26,7 +26,7 @@ WAVES = 2.0  # deviation of the surface of ice from a smooth one [m]
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixels of a picture, by their side in the model's metres."""
+    """Pixels of a picture, by their side in the model's meters."""
 
     rows: int
     columns: int
@@ -61,7 +61,7 @@ class Grid:
 class Ground:
     """One year on the pixels (y, x) of a picture, float32. Shares are of the pixel, 0 to 1, unless said."""
 
-    pixel_m: float  # in the model's metres, as all heights and lengths
+    pixel_m: float  # in the model's meters, as all heights and lengths
     ela_m: float
     elevation: np.ndarray  # of ground, ice or water [m]
     ice: np.ndarray  # share within the outlines, ponds too

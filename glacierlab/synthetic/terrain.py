@@ -1,4 +1,4 @@
-"""Fractal mountains in metres: valleys that drain, walls at the angle of repose, ridges between them.
+"""Fractal mountains in meters: valleys that drain, walls at the angle of repose, ridges between them.
 
 Valley floors fall the less, the more land drains through them, as rivers do (Flint 1974,
 doi:10.1029/WR010i005p00969). The rest is a construction of ours; its numbers are assumptions chosen by eye.

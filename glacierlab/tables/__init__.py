@@ -210,7 +210,7 @@ class SpectralIndex:
     source: str  # paper and DOI
     constants: dict[str, float] = field(default_factory=dict)  # named numbers of the formula, such as L
     threshold: float | None = None  # a starting point
-    spyndex: tuple[str, ...] = ()  # its names in spyndex's catalogue
+    spyndex: tuple[str, ...] = ()  # its names in spyndex's catalog
     note: str = ""
 
     @property
@@ -461,7 +461,7 @@ BAND_ALIASES = {
     "rededge1": "rededge071",
     "rededge2": "rededge075",
     "rededge3": "rededge078",
-}  # not "rededge": catalogues call both B05 and B8A so
+}  # not "rededge": catalogs call both B05 and B8A so
 
 NOT_OBSERVED = 255  # the code of a pixel without data in every class map
 

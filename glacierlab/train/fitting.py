@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -84,8 +85,9 @@ def fit(
     max_epochs, batch_size : int
     loss : str, dict or callable
         A key of `train.LOSSES`, {"name": key, option: value}, or loss(logits, target).
-    class_weights : str or sequence of float
-        For losses with `weights`: a method of `PatchSet.class_weights`, or a number for each class.
+    class_weights : str, dict of str to float, or sequence of float
+        For losses with `weights`: a method of `PatchSet.class_weights`, such as "inverse_sqrt"; what it
+        returned, by class; or a number for each class.
     deep_supervision : sequence of float
         Weights of the outputs of networks that have several; by default 1 each.
     optimizer, scheduler : str or dict
@@ -167,11 +169,11 @@ def fit(
     train, val = parts_of(train, val)
     require_model(model, train)
     given = dict(
-        seed=seed, max_epochs=max_epochs, batch_size=batch_size, loss=loss, class_weights=class_weights,
-        lr=lr, deep_supervision=deep_supervision, optimizer=optimizer, scheduler=scheduler,
-        initialization=initialization, clip_norm=clip_norm, clip_value=clip_value, monitor=monitor,
-        patience=patience, balanced=balanced, drop_last=drop_last, precision=precision,
-        channels_last=channels_last, explode=explode, max_pixels=max_pixels,
+        seed=seed, max_epochs=max_epochs, batch_size=batch_size, loss=loss,
+        class_weights=in_order(class_weights, train.classes), lr=lr, deep_supervision=deep_supervision,
+        optimizer=optimizer, scheduler=scheduler, initialization=initialization, clip_norm=clip_norm,
+        clip_value=clip_value, monitor=monitor, patience=patience, balanced=balanced, drop_last=drop_last,
+        precision=precision, channels_last=channels_last, explode=explode, max_pixels=max_pixels,
         moves=None if augmentation is None else False, copies=None if augmentation is None else False,
     )  # fmt: skip
     settings = suited(settle(preset, given), train, val)
@@ -203,6 +205,17 @@ def fit(
 
 
 # ---- before ----
+
+
+def in_order(weights, classes):
+    """Class weights as a list, where they came by name; anything else as it is."""
+    if not isinstance(weights, Mapping):
+        return weights
+    if set(weights) != set(classes):
+        raise GlacierlabError(
+            f"class_weights are of {', '.join(weights)}; the patches' classes are {', '.join(classes)}."
+        )
+    return [weights[name] for name in classes]
 
 
 def suited(settings, train, val):
