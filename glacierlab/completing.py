@@ -15,6 +15,7 @@ KEYWORD = re.compile(r"\s*(\w+)\s*=(?!=)")
 
 # Arguments by place; a keyword means the same in every function of the package.
 PLACES = {
+    "ailing": ("scene", "ailment"),
     "Recipe": ("layers",),
     "build_for": ("", "model"),
     "build_model": ("model",),
@@ -253,13 +254,23 @@ def terrain_names(typed, variables):
 
 
 def model_names(typed, variables):
-    """Names of `models.MODELS`, read from its text: torch takes longer to load than JupyterLab waits."""
+    """Names of `models.MODELS`."""
+    return keys_written("models/registry.py", "MODELS")
+
+
+def ailment_names(typed, variables):
+    """Names of `teach.AILMENTS`."""
+    return keys_written("teach/setting_up.py", "AILMENTS")
+
+
+def keys_written(path, name):
+    """Keys of a dict, read from a file's text: torch takes longer to load than JupyterLab waits."""
     import ast
     from importlib.resources import files
 
-    text = files(__package__).joinpath("models", "registry.py").read_text(encoding="utf-8")
+    text = files(__package__).joinpath(path).read_text(encoding="utf-8")
     for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MODELS":
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
             return [key.value for key in node.value.keys]
     return []
 
@@ -279,6 +290,7 @@ def sample_names(typed, variables):
 
 
 KINDS = {
+    "ailment": ailment_names,
     "band": band_names,
     "class": lambda typed, variables: tables().CLASSES,
     "index": index_names,

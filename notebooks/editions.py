@@ -50,7 +50,6 @@ def teacher(notebook):
     for cell in made.cells:
         if "solution" in tags(cell):
             cell.metadata.get("jupyter", {}).pop("source_hidden", None)
-            cell.source = f"# solution\n{cell.source}"
     return made
 
 

@@ -74,7 +74,7 @@ def test_teachers_get_open_and_marked_solutions(scripts, source, tmp_path):
         solved = [cell for cell in made.cells if "solution" in tags(cell)]
         assert len(solved) == sum("solution" in tags(cell) for cell in lesson.cells)
         assert not any(cell.metadata.get("jupyter", {}).get("source_hidden") for cell in solved)
-        assert all(cell.source.startswith("# solution\n") for cell in solved)
+        assert all(cell.source.startswith("# Solution") for cell in solved)
 
 
 @pytest.mark.parametrize("kind", ["student", "teacher"])

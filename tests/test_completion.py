@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import glacierlab as gl
-from glacierlab.completing import complete, model_names
+from glacierlab.completing import ailment_names, complete, model_names
 
 START = """
 import numpy as np
@@ -21,6 +21,7 @@ KERNEL = {  # code up to the cursor → names that are offered, names that are n
     'gl.index(scene, "nds': (["ndsi"], []),
     'gl.Recipe(["glcm:n': (["glcm:nir"], ["nir"]),
     'gl.Recipe(["glcm:nir:contrast,ent': (["glcm:nir:contrast,entropy"], []),
+    'gl.teach.ailing(scene, "off': (["offset left in"], ["striped"]),
     'gl.Recipe("cry': (["cryonet", "cryonet_landsat"], []),
     'gl.models.build_model("m_': (["m_landsnet"], ["unet"]),
     'gl.fit(\n    model,\n    patches,\n    preset="ch': (["chen2022", "chu2022"], ["huang2025"]),
@@ -96,6 +97,7 @@ def test_the_rest_of_a_chain_is_known_by_its_accessor():
 def test_every_model_is_offered():
     pytest.importorskip("torch")
     assert sorted(model_names("", [])) == sorted(gl.models.MODELS)
+    assert ailment_names("", []) == list(gl.teach.AILMENTS)
 
 
 def test_nothing_is_loaded_outside_ipython():

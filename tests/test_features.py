@@ -205,6 +205,18 @@ def test_sweep_does_not_depend_on_chunks(labelled, rows, columns):
     assert whole.equals(gl.best_threshold(image.chunk({"y": rows, "x": columns}), truth).table)
 
 
+def test_a_long_sweep_is_shown_in_a_few_rows_with_the_best_among_them(labelled):
+    short, long = (gl.best_threshold(*labelled, grid=np.linspace(1, 4, count)) for count in (7, 50))
+    rows = [line for line in repr(long).splitlines() if line[:1].isdigit()]
+    assert len(rows) == 10
+    assert min(abs(float(row.split()[0]) - long.best) for row in rows) < 1e-6
+    assert "one in 5 of 50 thresholds" in repr(long)
+    assert long._repr_html_().count("<tr>") == 10 + 1  # and the name of the index
+    assert len([line for line in repr(short).splitlines() if line[:1].isdigit()]) == 7
+    assert repr(short).startswith(f"best threshold {short.best:g}, F1 within 0.01 of its best from ")
+    assert "thresholds is shown" not in repr(short)
+
+
 def test_best_at_the_end_of_the_sweep_is_said(labelled):
     with pytest.warns(DataWarning, match="wider grid="):
         gl.best_threshold(*labelled, grid=[0.5, 1, 1.5])

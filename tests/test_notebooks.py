@@ -21,6 +21,7 @@ NOTEBOOKS = [*LESSONS, *sorted(FOLDER.glob("papers/*.ipynb"))]
 OPENING = ("Questions", "Goals", "Prerequisites", "Needs", "Time")
 KINDS = ("predict", "change", "explain", "stretch")
 HOSTS = {"doi.org", "arxiv.org", "github.com", "127.0.0.1"}  # that a notebook may name
+FOLDED = "# Solution: click the three dots to unfold\n"  # JupyterLab shows a folded cell's first line
 MOST_CELLS = 17  # about fifteen cells of code beside the exercises
 NOWHERE = "http://127.0.0.1:9"  # a proxy that answers nothing
 
@@ -115,6 +116,7 @@ def test_a_lesson_has_one_parameters_cell_and_exercises_with_folded_solutions(pa
     assert len(exercises) == len(solutions)
     assert all(last_statement(cell).startswith("gl.teach.check(") for cell in exercises)
     assert all(cell.metadata["jupyter"]["source_hidden"] for cell in solutions)
+    assert [cell.id for cell in solutions if not cell.source.startswith(FOLDED)] == []
     assert all({"hide-cell", "hide-input"} & set(cell.metadata.tags) for cell in solutions)
 
 

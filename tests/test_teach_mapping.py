@@ -172,7 +172,8 @@ def test_a_job_that_ends_before_the_kill_says_why(tmp_path):
     ("answer", "expected"),
     [
         (0.3, "Right. 0.3000, 2.0 times the step between neighbors anywhere (0.1500)."),
-        (np.float32(0.301), "Right."),
+        (np.float32(0.3), "Right."),
+        (0.301, "Not yet. 0.3010 is not it"),
         (0.15, "Not yet. 0.1500 is the mean over all columns. Asked are those where one tile ends"),
         (0.1, "Not yet. 0.1000 is a mean in which up and down cancel."),
         (
@@ -188,6 +189,13 @@ def test_border_step(answer, expected):
     # by hand: the borders are the 2nd, 4th and 6th step; the mean of all is 1.05 / 7
     p = np.cumsum([0, 0, 0.3, 0, -0.3, 0.1, 0.3, -0.05]) + np.zeros((5, 1))
     assert said("07.1", answer, p, 2).startswith(expected)
+
+
+def test_the_step_of_the_other_axis_is_told_from_the_right_one():
+    """In the world of the lesson they differ by less than a thousandth."""
+    p = np.add.outer(np.arange(6) // 2 * 0.3001, np.arange(8) // 2 * 0.3)
+    assert said("07.1", 0.3, p, 2).startswith("Right.")
+    assert said("07.1", 0.3001, p, 2).startswith("Not yet. 0.30010 is the step across the level borders")
 
 
 @pytest.mark.parametrize(

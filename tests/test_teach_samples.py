@@ -107,7 +107,14 @@ def test_fastest_loss_asks_for_the_rate(answer, expected):
         ({"overlap"}, "Right. Just these: overlap."),
         ([], "Not yet. 0 right, and 1 missing"),
         (["overlap", "glaciers"], "Not yet. The audit reports no glaciers"),
-        ("overlap", "Not yet. Give the names in brackets"),
+        ("overlap", "Right."),
+        ("overlap, labels", "Not yet. The audit reports no labels"),
+        (np.array(["overlap"]), "Right."),
+        (pd.Series(["overlap"], index=[7]), "Right."),
+        (["windows", "twins"], "Not yet. The audit reports no twins, windows"),  # the example of the hint
+        ([1], "Not yet. Give the names in brackets"),
+        (1, "Not yet. Give the names in brackets"),
+        (None, "Not yet. Give the names in brackets"),
     ],
 )
 def test_leak_kinds(known, answer, expected):
@@ -119,24 +126,45 @@ def test_leak_kinds_of_two_dates_with_one_label():
     scenes = {"2010": made_scene(seed=1), "2020": made_scene(seed=2)}
     set_ = PatchSet.from_scenes(scenes, made_labels(scenes["2010"]), size=10, glaciers="g")
     by_date = set_.with_split(np.where(set_.manifest["scene"] == "2010", "train", "test"))
-    assert gl.teach.check("03.2", ["overlap", "labels", "glaciers"], by_date)
+    leak = by_date.audit().offenders["leak"]
+    assert leak.str.contains(", ").all()  # several in one text
+    for answer in (
+        ["overlap", "labels", "glaciers"],
+        "overlap, labels,glaciers",
+        leak,
+        list(leak),
+        leak.unique(),
+    ):
+        assert gl.teach.check("03.2", answer, by_date)
+    assert said_of(by_date, ["overlap, labels"]).startswith("Not yet. 2 right, and 1 missing.")
+    assert said_of(by_date, ["windows", "twins"]).startswith("Not yet. The audit reports no")
 
 
-def test_honest_split(known):
-    judge = lambda answer, share=0.2: repr(gl.teach.check("03.3", answer, 500, share))
-    honest = known.split("scene", **PARTS)
-    assert judge(honest).startswith("Right. No leak: patches of two parts are at least 4,5")
-    assert judge(honest, 0.4).startswith("Not yet. The part 'test' holds 33 % of the patches, and should")
-    assert judge(known.split("random", leaks=True, **PARTS)).startswith("Not yet. Leaks between")
-    assert judge(known).startswith("Not yet. Give patches with the parts")
-    assert judge(honest.manifest).startswith("Not yet. Give patches with the parts")
-    four = PatchSet.from_scenes(
-        {"a": made_scene(), "b": made_scene(seed=1, west=520_000)},
-        {
-            "a": made_labels(made_scene(), codes=(0, 1)),
-            "b": made_labels(made_scene(west=520_000), codes=(0, 1, 2)),
-        },
-        size=10,
-    )
-    poor = four.split("scene", shares=(0.5, 0.5), names=("train", "test"))
-    assert "holds no" in judge(poor)
+def said_of(split, answer):
+    return repr(gl.teach.check("03.2", answer, split))
+
+
+def test_honest_split():
+    scenes = {f"s{n}": made_scene((96, 96), n, west=500_000 + 10_000 * n) for n in range(2)}
+    labels = {name: made_labels(scene, n, (0, 1), block=1) for n, (name, scene) in enumerate(scenes.items())}
+    wide = PatchSet.from_scenes(scenes, labels, size=8, stride=4)
+    judge = lambda answer, share=0.2: repr(gl.teach.check("03.3", answer, 100, share))
+    blocks = wide.split("blocks", block_m=480, buffer_m=100, **PARTS)
+    assert judge(blocks).startswith("Right. No leak: patches of two parts are at least 1")
+    assert judge(blocks, 0.6).startswith("Not yet. The part ")
+    assert judge(wide.split("blocks", block_m=480, **PARTS)).startswith("Not yet. Leaks between")
+    assert judge(wide.split("random", leaks=True, **PARTS)).startswith("Not yet. Leaks between")
+    whole = wide.split("scene", shares=(0.5, 0.5), names=("train", "test"))
+    assert judge(whole).startswith("Not yet. Of s0, s1 one part holds nothing.")
+    assert judge(wide).startswith("Not yet. Give patches with the parts")
+    assert judge(blocks.manifest).startswith("Not yet. Give patches with the parts")
+
+
+def test_honest_split_needs_every_class_in_both_parts():
+    scene = made_scene((48, 96))
+    labels = made_labels(scene, codes=(0, 1))
+    labels[:, 72:] = 2  # on one side alone
+    one = PatchSet.from_scenes({"s": scene}, {"s": labels}, size=8)
+    east = one.manifest.geometry.centroid.x > float(scene.x.mean())
+    sides = one.with_split(np.where(east, "test", "train"))
+    assert "The part 'train' holds no debris_covered_ice" in repr(gl.teach.check("03.3", sides, 0, 0.2))

@@ -55,6 +55,18 @@ def test_every_column_is_a_line_over_the_epochs(history):
     assert [ax.get_yscale() for ax in figure.axes] == ["linear", "linear", "log"]
 
 
+def test_the_legend_of_scores_leaves_the_first_epochs_free(history):
+    """Scores are drawn from 0 to 1, and rise; the legend lies below where they end."""
+    scores = gl.viz.training_figure(history.assign(val_accuracy=[0.9, 0.93, 0.95, 0.96, 0.96])).axes[1]
+    assert scores.get_ylim() == (0, 1)
+    scores.figure.draw_without_rendering()
+    box = scores.get_legend().get_window_extent()
+    drawn = [line for line in scores.lines if line.get_linestyle() == "-"]
+    for line in drawn:
+        left = scores.transData.transform(line.get_xydata()[:2])
+        assert not box.count_contains(left)
+
+
 def test_the_best_epoch_is_that_of_the_highest_score_or_the_one_given(history):
     assert marked(gl.viz.training_figure(history)) == [3, 3, 3]
     assert marked(gl.viz.training_figure(history, best=5)) == [5, 5, 5]

@@ -20,6 +20,7 @@ from ..tables import CLASSES, NOT_OBSERVED, lookup
 
 CHEN_SWEEP = np.arange(15, 38, 2) / 10  # 1.5 to 3.7 by 0.2, Chen 2022
 BINS = 256  # scikit-image's default
+SHOWN = 12  # rows of a sweep's table at most, where it is shown
 LI_PIXELS = 1_000_000  # Li's method sees every nth pixel of a larger image
 
 
@@ -52,12 +53,25 @@ class ThresholdCurve:
     def __float__(self):
         return self.best
 
+    def __repr__(self):
+        head, rows = self._shown()
+        return f"{head}\n{rows.to_string(float_format='{:.4f}'.format)}"
+
     def _repr_html_(self):
-        low, high = self.stable
+        head, rows = self._shown()
+        return f"<p>{head}</p>{rows.to_html(float_format='{:.4f}'.format)}"
+
+    def _shown(self):
+        """The result in one line, and rows of the table, evenly spaced and with the best among them."""
+        (low, high), count = self.stable, len(self.table)
+        step = -(-count // SHOWN)
         head = (
             f"best threshold {self.best:g}, F1 within {self.tolerance:g} of its best from {low:g} to {high:g}"
+            f" ({self.radiometry})"
         )
-        return f"<p>{head} ({self.radiometry})</p>{self.table.to_html(float_format='{:.4f}'.format)}"
+        if step > 1:
+            head += f"; one in {step} of {count} thresholds is shown, all are in the table"
+        return head, self.table.iloc[self.table.index.get_loc(self.best) % step :: step]
 
 
 def threshold(image, value="otsu"):

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -20,12 +21,18 @@ from ..io.layers import transform_of
 from ..scores import score
 from .answers import as_number
 
-AS_NEAR = 0.01  # share of a step by which an answer may be off, an assumption
+AS_NEAR = 0.01  # by which a share of the map may be off, an assumption
+SAME_STEP = 1e-4  # share of a step by which an answer may be off: less than upright borders and level ones
 ENOUGH = 0.8  # of the errors, that are to be found
 SPARE = 0.01  # share of the map that may be looked at beyond need, an assumption
 WORK, LARGEST = 2 / 3, 256  # share of the work, and pixels a side of a tile, that are allowed
 LOOK_S, WAIT_S = 0.005, 0.02  # between two looks at the memory, and at a job [s]
 BLOCK = 512  # pixels of a chunk
+THRIFTY = {  # what the C library of Linux reads: one store of freed memory, given back from 64 kB on
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+}
 JOB = """
 import json, sys
 import glacierlab as gl
@@ -121,7 +128,7 @@ def peak_memory(function, *given, **options):
         What it returns.
     float
         Highest resident memory above that at the start [MB]. What was kept from before and is used again is
-        not seen; on Linux it is given back first.
+        not seen; on Linux it is given back first, and again at the end.
     """
     import psutil  # comes with dask.distributed
 
@@ -142,6 +149,7 @@ def peak_memory(function, *given, **options):
     finally:
         done.set()
         watcher.join()
+        give_back()
     return found, (max(seen) - start) / 1e6
 
 
@@ -209,7 +217,8 @@ def killed_job(scene, model, out, rows, **options):
     out = Path(out)
     unfinished = out.with_name(out.name + ".unfinished")
     asked = json.dumps(dict(model=str(model), out=str(out)) | options)
-    job = subprocess.Popen([sys.executable, "-c", JOB, str(scene), asked], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", JOB, str(scene), asked]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | THRIFTY)
     written = lambda: (manifest_of(unfinished) or {"rows": 0})["rows"]
     try:
         while job.poll() is None and written() < rows:
@@ -231,9 +240,10 @@ def border_step(answer, probability, tile):
     number = as_number(answer)
     if number is None:
         return "type", {}
-    steps = np.diff(np.asarray(probability, dtype=float), axis=1)
+    probability = np.asarray(probability, dtype=float)
+    steps, downward = np.diff(probability, axis=1), np.diff(probability, axis=0)
     borders = np.arange(tile, steps.shape[1] + 1, tile)
-    near = lambda expected: abs(number - expected) <= AS_NEAR * abs(expected)
+    near = lambda expected: abs(number - expected) <= SAME_STEP * abs(expected)
     right, inside = np.abs(steps[:, borders - 1]).mean(), np.abs(steps).mean()
     facts = dict(number=number, inside=inside, tile=tile, first=tile - 1, columns=len(borders))
     if near(right):
@@ -242,6 +252,8 @@ def border_step(answer, probability, tile):
         return "everywhere", facts
     if near(steps[:, borders - 1].mean()):
         return "signed", facts
+    if near(np.abs(downward[tile - 1 :: tile]).mean()):
+        return "level", facts
     aside = [
         np.abs(steps[:, borders - 1 + by]).mean() for by in (-1, 1) if borders[-1] + by <= steps.shape[1]
     ]

@@ -67,7 +67,7 @@ def extra_row(name):
     missing = [need.name for need in needs if not fits(need)]
     if not missing:
         return "ok", f"all {len(needs)} packages", ""
-    pip = f"pip install 'glacierlab[{name}]'"
+    pip = f"%pip install 'glacierlab[{name}]' in a cell, then restart the kernel"
     return "warn", f"{len(missing)} of {len(needs)} packages missing or too old: {', '.join(missing)}", pip
 
 
@@ -113,7 +113,11 @@ def card_row():
 
         seen = device_of("auto") == "cuda"
     except ImportError:
-        return "unknown", "there is one, but no PyTorch", "pip install 'glacierlab[models]' to use it"
+        return (
+            "unknown",
+            "there is one, but no PyTorch",
+            "%pip install 'glacierlab[models]' in a cell to use it",
+        )
     return ("ok", "PyTorch sees one", "") if seen else ("warn", "PyTorch does not see it", "mind its driver")
 
 
@@ -229,13 +233,13 @@ def same(first, second, within=0.0):
 
 def ratio_moves(answer, scene, spoiled, ice):
     """Whether red/SWIR of ice "rises", "falls" or "stays" in a spoiled scene."""
-    words = ("rises", "falls", "stays")
-    if not isinstance(answer, str) or answer not in words:
+    word = answer.strip().lower() if isinstance(answer, str) else None
+    if word not in ("rises", "falls", "stays"):
         return "type", {}
     before, after = (float((each["red"] / each["swir16"]).where(ice).median()) for each in (scene, spoiled))
     grown = after / before - 1
     right = "stays" if abs(grown) < STEADY else "rises" if grown > 0 else "falls"
-    return ("right" if answer == right else answer), dict(before=before, after=after)
+    return ("right" if word == right else word), dict(before=before, after=after)
 
 
 def mended_scene(answer, scene):

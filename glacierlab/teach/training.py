@@ -14,9 +14,10 @@ LAYERS = (
 GROUND = ("elevation", "slope", "aspect", "ndvi", "cast_shadow")  # that `tables.STRATA` has bins for
 PARTS = {**dict.fromkeys("ABCDE", "train"), "F": "val", "G": "test", "H": "test"}  # world → its part
 YEARS, SHAPE, LATITUDE = (2010, 2020), (160, 160), 28.0  # [px], [degrees] of the first world
-AS_LOW = 0.02  # share by which a loss may be above the lowest, an assumption
+AS_LOW = 0.1  # share by which a loss may be above the lowest: curves are jagged; an assumption
 AS_NEAR = 0.005  # of an accuracy, an assumption
 AS_GOOD = 0.9  # share of the best IoU that is as good, an assumption
+RARE = 0.001  # share of the pixels below which a class cannot be judged, an assumption
 LUCK = 0.05  # of an IoU: by how much another seed may move it, an assumption
 
 
@@ -96,6 +97,9 @@ def better_training(answer, lesson, patches, name):
 
     if not hasattr(answer, "model") or not hasattr(answer, "history"):
         return "type", {}
+    share = patches.class_shares()[name]
+    if share < RARE:
+        return "empty", dict(name=name, percent=100 * share)
     iou = lambda each: scores_of(confusions(each.model, patches).sum(axis=0), patches.classes)["iou"][name]
     yours, ours = iou(answer), iou(lesson)
     facts = dict(iou=yours, lesson=ours, name=name, luck=LUCK, epochs=len(answer.history))
@@ -110,6 +114,8 @@ def rare_threshold(answer, probability, truth):
     number = as_number(answer)
     if number is None or not 0 <= number <= 1:
         return "type", {}
+    if truth.mean() < RARE:
+        return "empty", dict(percent=100 * truth.mean())
     inside, outside = np.sort(probability[truth]), np.sort(probability[~truth])
     above = lambda values, least: values.size - np.searchsorted(values, least, side="right")
     iou = lambda least: above(inside, least) / (inside.size + above(outside, least))

@@ -93,24 +93,33 @@ def fastest_loss(answer, areas):
 
 
 def leak_kinds(answer, patches):
-    """All kinds of leak (names) that the audit of a split set of patches reports."""
-    if not isinstance(answer, list | tuple | set) or not all(isinstance(kind, str) for kind in answer):
+    """All kinds of leak (names, or several in one text) that the audit of a split set of patches reports."""
+    given = [answer] if isinstance(answer, str) else list(answer) if np.iterable(answer) else [answer]
+    if not all(isinstance(each, str) for each in given):
         return "type", {}
-    planted = {kind for why in patches.audit().offenders["leak"] for kind in why.split(", ")}
-    if extra := sorted(set(answer) - planted):
+    named, planted = kinds_in(given), kinds_in(patches.audit().offenders["leak"])
+    if extra := sorted(named - planted):
         return "extra", dict(extra=", ".join(extra))
-    if missing := len(planted - set(answer)):
-        return "missing", dict(found=len(set(answer)), missing=missing)
+    if missing := len(planted - named):
+        return "missing", dict(found=len(named), missing=missing)
     return "right", dict(kinds=", ".join(sorted(planted)))
 
 
+def kinds_in(texts):
+    """The kinds of leak that texts name, each one or several with commas between."""
+    return {kind.strip() for text in texts for kind in text.split(",") if kind.strip()}
+
+
 def honest_split(answer, min_distance_m, min_share):
-    """A split set of patches (a PatchSet) that leaks nothing, and whose parts hold enough of everything."""
+    """Patches (a PatchSet) split within each scene, without a leak, whose parts hold enough of everything."""
     if not hasattr(answer, "audit") or "split" not in answer.manifest:
         return "type", {}
     counts = answer.manifest["split"].value_counts(normalize=True)
     if not {"train", "test"} <= set(counts.index):
         return "type", {}
+    scenes = {part: set(answer.subset(part).manifest["scene"]) for part in ("train", "test")}
+    if whole := scenes["train"] ^ scenes["test"]:
+        return "whole", dict(scenes=", ".join(sorted(whole)))
     report = answer.audit(min_distance_m)
     if not report.ok:
         return "leaks", dict(verdict=report.verdict, distance=min_distance_m)

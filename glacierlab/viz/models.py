@@ -87,8 +87,10 @@ def training_figure(history, best=None):
         ax.set(title=title, xlabel="epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
+        if title == "score of validation":
+            ax.set_ylim(0, 1)
         if title != "learning rate":
-            ax.legend(fontsize=8)
+            ax.legend(fontsize=8, loc="lower right" if title == "score of validation" else "best")
     return figure
 
 
