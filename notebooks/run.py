@@ -122,8 +122,9 @@ def run(notebook, folder, **environment):
 class Peak:
     """The highest resident memory of a client's kernel and of all processes that it starts.
 
-    Looked at every 0.1 s and summed over processes, so that pages they share count for each; on Linux never
-    less than the kernel's own high-water mark, which the system keeps.
+    Looked at every 0.1 s: what the kernel holds, and what each other process holds alone, for the pages of
+    libraries that they share lie in memory once. On Linux never less than the kernel's own high-water mark,
+    which the system keeps.
     """
 
     def __init__(self, client):
@@ -146,12 +147,12 @@ class Peak:
 
 
 def resident(pid):
-    """Memory of a process and its descendants [MB]."""
+    """Memory of a process and what its descendants hold beside [MB]."""
     kernel = psutil.Process(pid)
-    total = 0
-    for process in [kernel, *kernel.children(recursive=True)]:
+    total = kernel.memory_info().rss
+    for process in kernel.children(recursive=True):
         with suppress(psutil.Error):  # it ended meanwhile
-            total += process.memory_info().rss
+            total += process.memory_full_info().uss
     return total / 1e6
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from browsing import outside, serving, visit
-from commands import call, run
+from commands import call
 from tornado.httpclient import HTTPClientError
 from visiting import crowd, join, leave, process, raw, socket_of, status_of, token_of
 
@@ -447,16 +447,6 @@ def test_commands_have_help_with_examples(capsys):
         assert f"&& glacierlab {command}" in out
         for option in ("--port", "--address", "--no-browser", "--basic-auth", "--oauth-provider"):
             assert option in out
-
-
-def test_commands_without_panel_say_what_to_install(tmp_path):
-    without = (
-        "import importlib.util as found; whole = found.find_spec;"
-        "found.find_spec = lambda name, *rest: None if name == 'panel' else whole(name, *rest);"
-    )
-    done = run("inspect", "glacierlab-demo", cwd=tmp_path, before=without)
-    assert done.returncode == 2
-    assert done.stderr == "glacierlab: The apps need panel: pip install 'glacierlab[viz]'\n"
 
 
 @pytest.mark.parametrize("command", ["inspect", "dashboard"])

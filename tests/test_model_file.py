@@ -268,8 +268,8 @@ def test_a_wrong_card_is_refused(tmp_path, about, match):
 
 
 def test_wrong_requests_are_refused(tmp_path):
-    with pytest.raises(UnknownNameError, match=r"Unknown entry of a card 'license'\. Did you mean 'license'"):
-        save(fresh(), tmp_path / "m.safetensors", license="CC0")
+    with pytest.raises(UnknownNameError, match=r"Unknown entry of a card 'licence'\. Did you mean 'license'"):
+        save(fresh(), tmp_path / "m.safetensors", licence="CC0")
     with pytest.raises(UnknownNameError, match=r"precision of a model file 'half'.*float16"):
         save(fresh(), tmp_path / "m.safetensors", dtype="half")
     with pytest.raises(GlacierlabError, match=r"m\.pt: a model file's name ends in \.safetensors"):
