@@ -8,6 +8,7 @@ package.
 
 import argparse
 import csv
+import json
 import os
 import platform
 import sys
@@ -228,7 +229,10 @@ def run_and_keep(name, path):
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         cost = run(notebook, folder)
-    replace(executed_path(name), nbformat.writes(notebook))
+        text = nbformat.writes(notebook)
+        for here in (folder, FOLDER.parent):  # what a cell tells of files is read elsewhere
+            text = text.replace(json.dumps(os.path.join(here, ""))[1:-1], "")
+    replace(executed_path(name), text)
     keep(name, cost)
     return cost
 

@@ -1,9 +1,14 @@
 """A browser, and apps served to it on loopback; every test knows the fixtures, by conftest.py."""
 
 import asyncio
+import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
+import urllib.request
 from contextlib import contextmanager
 from functools import partial
 
@@ -112,3 +117,33 @@ def outside(page):
     """Addresses that a page asked for and that are not on this machine."""
     own = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:", "about:")
     return [url for url in page.asked if not url.startswith(own)]
+
+
+@contextmanager
+def jupyter_lab(folder):
+    """The address of a JupyterLab of its own that serves a folder; its token is "asked"."""
+    pytest.importorskip("jupyterlab", reason="this needs JupyterLab")
+    runtime = folder / ".runtime"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"),
+        *("--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=asked", f"--ServerApp.root_dir={folder}"),
+    ]
+    own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(folder / ".config")}
+    with open(folder / ".log", "w") as log:
+        process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log, cwd=folder)
+    try:
+        yield address_of(runtime)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def address_of(runtime, wait_s=90):
+    """Where the Jupyter server of a runtime folder listens, once it answers."""
+    for _ in range(wait_s):
+        for path in runtime.glob("jpserver-*.json"):
+            url = json.loads(path.read_text())["url"]
+            with urllib.request.urlopen(f"{url}api/status?token=asked", timeout=30):
+                return url
+        time.sleep(1)
+    raise TimeoutError("JupyterLab did not start")

@@ -1,13 +1,7 @@
 """The apps in a notebook: without a browser, and in JupyterLab as a person uses it."""
 
-import json
-import os
-import subprocess
-import sys
-import time
-import urllib.request
-
 import pytest
+from browsing import jupyter_lab
 
 pytest.importorskip("panel", reason="the apps need panel")
 from bokeh.document import Document
@@ -46,37 +40,17 @@ def test_a_figure_leaves_the_document_of_a_notebook_as_it_was():
     assert document.callbacks.hold_value is None
 
 
-def address(runtime, wait_s=60):
-    """Where the server of a runtime folder listens, once it answers."""
-    for _ in range(wait_s):
-        for path in runtime.glob("jpserver-*.json"):
-            url = json.loads(path.read_text())["url"]
-            with urllib.request.urlopen(f"{url}api/status?token=asked", timeout=30):
-                return url
-        time.sleep(1)
-    raise TimeoutError("JupyterLab did not start")
-
-
 @pytest.fixture
 def lab(browser, tmp_path):
     """A function of the code of cells: they are opened in JupyterLab and run; it returns the page."""
-    pytest.importorskip("jupyterlab", reason="this needs JupyterLab")
     nbformat = pytest.importorskip("nbformat", reason="this needs JupyterLab")
-    runtime = tmp_path / ".runtime"
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"),
-        *("--IdentityProvider.token=asked", f"--ServerApp.root_dir={tmp_path}"),
-    ]
-    own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(tmp_path / ".config")}
-    with open(tmp_path / ".log", "w") as log:
-        process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log, cwd=tmp_path)
 
     def run(*cells):
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, tmp_path / "lesson.ipynb")
         page = browser.new_page(viewport={"width": 1800, "height": 1300})
-        page.goto(f"{address(runtime)}lab/tree/lesson.ipynb?token=asked&reset")
+        page.goto(f"{url}lab/tree/lesson.ipynb?token=asked&reset")
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
@@ -84,11 +58,8 @@ def lab(browser, tmp_path):
         page.wait_for_timeout(3000)  # the figure tells the kernel its size, and gets its pictures
         return page
 
-    try:
+    with jupyter_lab(tmp_path) as url:
         yield run
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def prints(page, text):

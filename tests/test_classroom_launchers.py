@@ -1,19 +1,15 @@
 """Both apps from the launcher of JupyterLab: what the proxy is told, data not yet there, and the pages."""
 
-import json
-import os
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
-import urllib.request
 from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from browsing import outside
+from browsing import jupyter_lab, outside
 
 import glacierlab as gl
 from glacierlab.apps import launching
@@ -98,33 +94,10 @@ def test_a_demo_that_fails_leaves_nothing_and_says_why(tmp_path, monkeypatch):
 @pytest.fixture
 def lab(twelve, tmp_path):
     """The address of a JupyterLab that knows the tiles, in a folder with the data."""
-    pytest.importorskip("jupyterlab", reason="this needs JupyterLab")
     pytest.importorskip("jupyter_server_proxy", reason="this needs jupyter-server-proxy")
     shutil.copytree(twelve, tmp_path / launching.FOLDER)
-    runtime = tmp_path / ".runtime"
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", "--allow-root"),
-        *("--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=asked", f"--ServerApp.root_dir={tmp_path}"),
-    ]
-    own = {"JUPYTER_RUNTIME_DIR": str(runtime), "JUPYTER_CONFIG_DIR": str(tmp_path / ".config")}
-    with open(tmp_path / ".log", "w") as log:
-        process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=log, cwd=tmp_path)
-    try:
-        yield address(runtime)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def address(runtime, wait_s=90):
-    """Where the server of a runtime folder listens, once it answers."""
-    for _ in range(wait_s):
-        for path in runtime.glob("jpserver-*.json"):
-            url = json.loads(path.read_text())["url"]
-            with urllib.request.urlopen(f"{url}api/status?token=asked", timeout=30):
-                return url
-        time.sleep(1)
-    raise TimeoutError("JupyterLab did not start")
+    with jupyter_lab(tmp_path) as url:
+        yield url
 
 
 @pytest.mark.slow

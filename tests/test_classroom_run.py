@@ -88,6 +88,12 @@ def test_a_lesson_has_no_way_out_and_an_empty_folder(runner, tmp_path):
     assert (error.ename, "refused" in error.evalue) == ("URLError", True)
 
 
+def test_a_copy_tells_no_folder_of_the_machine(runner, tmp_path):
+    lesson(tmp_path / "01_a.ipynb", "import os; print(os.path.join(os.getcwd(), 'map.tif'))")
+    assert runner.main([]) == 0
+    assert runner.executed("01_a").cells[0].outputs[0].text == "map.tif\n"
+
+
 def test_what_was_run_is_not_run_again_unless_its_cells_changed_or_one_asks(runner, tmp_path, capsys):
     first, paper = tmp_path / "01_a.ipynb", tmp_path / "papers" / "who2020.ipynb"
     lesson(first, "import time; time.time_ns()")

@@ -6,6 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from browsing import visit
 from matplotlib.image import imread
 
 import glacierlab as gl
@@ -139,14 +140,9 @@ def test_a_page_shows_everything_and_asks_for_nothing(made, glaciers, browser, t
     pytest.importorskip("panel").extension("tabulator")  # adds scripts and styles to every page
     view = gl.viz.explore(made, {"mapped": glaciers}, ["false color", "ndsi"], width=400)
     path = gl.viz.write_page(view, tmp_path / "map.html")
-    page = browser.new_page(viewport={"width": 1150, "height": 520})
-    page.asked, failed = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("pageerror", lambda error: failed.append(str(error)))
-    page.goto(path.as_uri())
-    page.wait_for_function("window.Bokeh && Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle")
+    page = visit(browser, path.as_uri(), width=1150, height=520)
     assert page.asked == [path.as_uri()]
-    assert failed == []
+    assert page.told == []
     assert page.locator("canvas").count() >= 2
     shape = glaciers.geometry.iloc[0].representative_point()
     picture = imread(BytesIO(page.screenshot()))[..., :3]

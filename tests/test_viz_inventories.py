@@ -3,7 +3,7 @@
 import geopandas as gpd
 import numpy as np
 import pytest
-from browsing import outside
+from browsing import outside, visit
 from pyproj import Transformer
 from shapely import Point, box
 
@@ -182,12 +182,7 @@ PLACE = """
 def test_a_page_tells_what_is_under_the_pointer_and_asks_for_nothing(alps, browser, tmp_path):
     view = gl.viz.explore_inventory({"2000": alps, "2020": alps[:2]}, width=400)
     path = gl.viz.write_page(view, tmp_path / "inventory.html")
-    page = browser.new_page(viewport={"width": 700, "height": 500})
-    page.asked, failed = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("pageerror", lambda error: failed.append(str(error)))
-    page.goto(path.as_uri())
-    page.wait_for_function("window.Bokeh && Bokeh.documents.length > 0 && Bokeh.documents[0].is_idle")
+    page = visit(browser, path.as_uri(), width=700, height=500)
     page.evaluate(FIND)
     assert page.evaluate(COUNT) == [1, 4, 1, 2]  # of both dates all dots, and an outline for the legend
     layer = drawn(view, "Points")[""]
@@ -203,7 +198,7 @@ def test_a_page_tells_what_is_under_the_pointer_and_asks_for_nothing(alps, brows
     assert page.evaluate("() => map.model.renderers.map(each => each.visible)") == [True, True, False, False]
     assert outside(page) == []
     assert [url for url in page.asked if url.startswith("file:")] == [path.as_uri()]
-    assert failed == []
+    assert page.told == []
 
 
 def test_glacier_national_park_1966_and_2015(data):
