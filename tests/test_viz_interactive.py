@@ -136,6 +136,15 @@ def test_what_cannot_be_shown_is_said(made):
         gl.viz.explore(made, layers=[])
 
 
+@pytest.mark.parametrize("inline", [False, True])  # styles of Panel's own server, or of one elsewhere
+def test_a_page_fetches_nothing_that_panel_adds(made, tmp_path, inline):
+    panel = pytest.importorskip("panel")
+    panel.extension("tabulator", inline=inline)
+    page = gl.viz.write_page(gl.viz.explore(made, width=300), tmp_path / "map.html").read_text()
+    assert "<link" not in page.partition("<script")[0]
+    assert "<script src" not in page
+
+
 def test_a_page_shows_everything_and_asks_for_nothing(made, glaciers, browser, tmp_path):
     pytest.importorskip("panel").extension("tabulator")  # adds scripts and styles to every page
     view = gl.viz.explore(made, {"mapped": glaciers}, ["false color", "ndsi"], width=400)

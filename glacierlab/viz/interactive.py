@@ -26,8 +26,8 @@ STRETCH = (2, 98)  # percentiles of the overview that become the ends of the col
 GAMMA = 0.8  # of composites, as in `false_color`
 FILL = 0.15  # of outlines, so that the ground is seen
 MOST_COLUMNS = 12  # of outlines, under the pointer
-FETCHED = re.compile(  # what Panel adds to every page once it is loaded, for a server of its own
-    r'^\s*(<script [^<>]*\bsrc="[^"]*"></script>|<link [^<>]*\bhref="static/[^<>]*>)\n', re.MULTILINE
+FETCHED = re.compile(  # what Panel adds to every page once it is loaded, of its own server or of another
+    r'^\s*(<script [^<>]*\bsrc="[^"]*"></script>|<link [^<>]*\bhref="[^<>]*>)\n', re.MULTILINE
 )
 TOOLS = ["pan", "wheel_zoom", "box_zoom", "save", "reset"]
 LEGEND = dict(legend_position="bottom_left", click_policy="hide", legend_opts={"background_fill_alpha": 0.7})
