@@ -12,7 +12,7 @@ from .change.zones import glacier_probability
 from .errors import GlacierlabError, require_same_grid, warn
 from .features.indices import find_index, layer
 from .features.threshold import threshold
-from .io.layers import pixel_size_m, transform_of
+from .io.layers import class_map_of, pixel_size_m, transform_of
 from .io.scene import open_scene, require_data
 from .outlines import attributes, clean, split_glaciers, vectorize
 from .outlines.attributing import unmeasured
@@ -300,7 +300,7 @@ def outline(prediction, dem=None, *, divides=None, classes=None, min_area_km2=0.
     0       0.2  2900.4  2980.2
     1       0.2  2868.7  2959.6
     """
-    codes = prediction["class_map"] if hasattr(prediction, "data_vars") else prediction
+    codes = class_map_of(prediction)
     merged, debris = one_glacier_class(codes)
     outlines = vectorize(merged, classes, min_area_km2, smooth)
     pixel_m = pixel_side_m(codes, outlines)

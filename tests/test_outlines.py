@@ -141,6 +141,16 @@ def test_several_dates_are_refused():
         gl.vectorize(mask_of([[1, 0]]).expand_dims("time"))
 
 
+def test_what_is_no_class_map_is_named():
+    mask = mask_of([[1, 0], [0, 0]])
+    with pytest.raises(GridError, match=r"GeoDataFrame, .* outlines already"):
+        gl.vectorize(gl.vectorize(mask))
+    with pytest.raises(GridError, match="ndarray, not a class map"):
+        gl.vectorize(mask.values)
+    with pytest.raises(UnknownNameError, match=r"\['red'\], no 'class_map'"):
+        gl.vectorize(mask.to_dataset(name="red"))
+
+
 # ---- clean ----
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 import rioxarray  # noqa: F401  registers .rio
 import shapely
+import xarray as xr
 from pyproj import Geod
 from rasterio import Affine
 
-from ..errors import GridError
+from ..errors import GridError, UnknownNameError
 
 WGS84 = Geod(ellps="WGS84")
 
@@ -48,6 +49,20 @@ def require_crs(raster, needed_by):
             f"{needed_by} needs a CRS and the raster has none: set it with raster.rio.write_crs(...)."
         )
     return raster.rio.crs
+
+
+def class_map_of(prediction):
+    """The class map of a prediction, or the map itself; an error that says what was given instead."""
+    if isinstance(prediction, xr.Dataset):
+        if "class_map" not in prediction:
+            raise UnknownNameError(f"It holds {list(prediction)}, no 'class_map': pass one layer of it.")
+        return prediction["class_map"]
+    if not isinstance(prediction, xr.DataArray):
+        raise GridError(
+            f"It is a {type(prediction).__name__}, not a class map (y, x), which is an xarray.DataArray."
+            + (" These are outlines already." if hasattr(prediction, "to_crs") else "")
+        )
+    return prediction
 
 
 def cell_area_m2(raster):

@@ -98,7 +98,7 @@ class Card:
     def _repr_html_(self):
         from .describe import card_rows, html_card
 
-        return html_card("Card of a model", card_rows(self, self.colors))
+        return html_card("Card of a model", card_rows(self))
 
     def require_fit(self, in_channels, classes):
         """GlacierlabError unless the names are as many as the network's channels and logits."""

@@ -34,13 +34,13 @@ def rows_of(header, groups=None):
     ]
 
 
-def card_rows(card, colors, groups=None):
-    """(label, text) of a card."""
+def card_rows(card, colors=None, groups=None):
+    """(label, text) of a card, with colors of its classes where they are given."""
     pixel = f"{card.pixel_size_m:g} m" if card.pixel_size_m else "any size"
     tile = f", tiles of {card.tile} px" if card.tile else ""
     return [
         *features_in(card.features, groups or {}),
-        ("classes", ", ".join(f"{name} {colors.get(name, '')}".strip() for name in card.names)),
+        ("classes", ", ".join(f"{name} {(colors or {}).get(name, '')}".strip() for name in card.names)),
         (
             "scenes",
             f"{card.sensor or 'any sensor'}, {card.radiometry or 'any radiometry'}, pixels of {pixel}{tile}",

@@ -83,7 +83,7 @@ class Segmenter(nn.Module):
             ("parameters", f"{parameters:,}"),
             ("options", in_words(options)),
         ]
-        told = card_rows(self.card, self.card.colors) if self.card else [("card", "none: gl.fit fills it in")]
+        told = card_rows(self.card) if self.card else [("card", "none: gl.fit fills it in")]
         return html_card(f"Model {self.name}", [*rows, *told])
 
     def extra_repr(self):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..errors import GridError
-from ..io.layers import require_crs, transform_of
+from ..io.layers import class_map_of, require_crs, transform_of
 from ..scores import codes_of
 from ..tables import NOT_OBSERVED, lookup
 from .curving import require_smoothing, smoothed_arcs
@@ -42,9 +42,10 @@ def vectorize(mask, classes=None, min_area_km2=0.0, smooth=None, tolerance=0.5):
     Raises
     ------
     GridError
-        The map has no CRS or several dates, or holds other numbers than codes from 0 to 255.
+        The map has no CRS or several dates, or holds other numbers than codes from 0 to 255;
+        or it is no raster.
     UnknownNameError
-        The map has no class of that name.
+        The map has no class of that name; the Dataset no `class_map`.
     GlacierlabError
         `smooth` or `tolerance` is no sensible number.
 
@@ -63,7 +64,7 @@ def vectorize(mask, classes=None, min_area_km2=0.0, smooth=None, tolerance=0.5):
     """
     import geopandas as gpd
 
-    mask = mask["class_map"] if hasattr(mask, "data_vars") else mask
+    mask = class_map_of(mask)
     if mask.ndim != 2:
         raise GridError(
             f"Outlines are of one map (y, x), not of dims {mask.dims}: choose one with isel or sel."

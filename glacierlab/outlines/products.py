@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import GridError, InventoryError, UnknownNameError, require_outlines, require_valid, warn
 from ..io.dates import span
-from ..io.layers import WGS84, geodesic_area_km2, metric_crs, require_crs
+from ..io.layers import WGS84, class_map_of, geodesic_area_km2, metric_crs, require_crs
 from ..io.schemas import ID_COLUMNS
 from ..io.shapes import in_degrees, inside_points
 from ..scores import GLACIER_PARTS, codes_of
@@ -275,7 +275,7 @@ def debris_of(glaciers, class_map):
     """Debris of one date."""
     require_outlines(glaciers, "debris")
     require_valid(glaciers, "debris")
-    mask = class_map["class_map"] if hasattr(class_map, "data_vars") else class_map
+    mask = class_map_of(class_map)
     if set(mask.dims) != {"y", "x"}:
         raise GridError(f"The class map has dims {mask.dims}, not (y, x): choose one date with isel or sel.")
     require_crs(mask, "debris")
