@@ -93,8 +93,8 @@ def test_version_is_in_one_place():
 # ---- imports
 
 ORDER = [
-    "errors", "lazy", "cells", "tables", "scores", "io", "features", "quality", "series", "synthetic",
-    "samples", "models", "train", "inference", "judge", "outlines", "change", "mapping",
+    "errors", "memory", "lazy", "cells", "tables", "scores", "io", "features", "quality", "series",
+    "synthetic", "samples", "models", "train", "inference", "judge", "outlines", "change", "mapping",
     "viz", "report", "batch", "apps", "demo", "accessors", "completing", "teach", "cli", "__main__",
 ]  # fmt: skip
 MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})

@@ -155,7 +155,7 @@ def test_masks_are_classes_too(patches):
     )
     assert said(figure) == ["background", "glacier", "differs"]
     for row, mask in zip(drawn(figure), labels == 1, strict=True):
-        assert (np.all(row[1] == to_rgb(CLASSES["glacier"].color), axis=-1) == mask).all()
+        assert (np.all(row[1] == np.float32(to_rgb(CLASSES["glacier"].color)), axis=-1) == mask).all()
 
 
 @pytest.mark.parametrize(

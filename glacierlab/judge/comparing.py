@@ -1,12 +1,9 @@
 """Many models, one split, the same seeds and budget: trained, judged by the same patches, and kept."""
 
-import ctypes
-import gc
 import hashlib
 import inspect
 import json
 import shutil
-import sys
 import time
 import warnings
 from contextlib import contextmanager
@@ -19,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import DataWarning, GlacierlabError
+from ..memory import give_back_memory
 from ..models import load_model, read_card, save_model
 from ..samples.cache import identity
 from ..scores import scores_from
@@ -305,13 +303,6 @@ class Course:
             save_model(done.model, path)
             shutil.rmtree(unfinished, ignore_errors=True)
         return done.model
-
-
-def give_back_memory():
-    """What a training leaves behind goes back to the system: glibc would keep hundreds of MB of it."""
-    gc.collect()
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # not in musl
-        libc.malloc_trim(0)
 
 
 @contextmanager

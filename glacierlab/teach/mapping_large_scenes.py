@@ -1,13 +1,11 @@
 """Lesson 7: seams, what doubt is worth, jobs that are killed, and verdicts of its exercises."""
 
-import ctypes
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import dask.array as da
@@ -18,6 +16,7 @@ import xarray as xr
 from ..errors import GlacierlabError
 from ..inference.tiles import axes_of
 from ..io.layers import transform_of
+from ..memory import give_back_memory
 from ..scores import score
 from .answers import as_number
 
@@ -28,10 +27,11 @@ SPARE = 0.01  # share of the map that may be looked at beyond need, an assumptio
 WORK, LARGEST = 2 / 3, 256  # share of the work, and pixels a side of a tile, that are allowed
 LOOK_S, WAIT_S = 0.005, 0.02  # between two looks at the memory, and at a job [s]
 BLOCK = 512  # pixels of a chunk
-THRIFTY = {  # what the C library of Linux reads: one store of freed memory, given back from 64 kB on
+THRIFTY = {  # the C library of Linux keeps one store of freed memory and gives back what is above 64 kB
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "65536",
     "MALLOC_TRIM_THRESHOLD_": "65536",
+    "DASK_SCHEDULER": "threads",  # else dask loads its cluster to ask whether there is one
 }
 JOB = """
 import json, sys
@@ -132,7 +132,7 @@ def peak_memory(function, *given, **options):
     """
     import psutil  # comes with dask.distributed
 
-    give_back()
+    give_back_memory()
     process, done = psutil.Process(), threading.Event()
     start = process.memory_info().rss
     seen = [start]
@@ -149,14 +149,8 @@ def peak_memory(function, *given, **options):
     finally:
         done.set()
         watcher.join()
-        give_back()
+        give_back_memory()
     return found, (max(seen) - start) / 1e6
-
-
-def give_back():
-    """Return to the system what the C library keeps of freed memory, where it can."""
-    with suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def repeated(scene, down, across):
@@ -213,7 +207,7 @@ def killed_job(scene, model, out, rows, **options):
     """
     from ..inference.job import manifest_of  # torch loads only when used
 
-    give_back()  # so that two processes fit
+    give_back_memory()  # so that two processes fit
     out = Path(out)
     unfinished = out.with_name(out.name + ".unfinished")
     asked = json.dumps(dict(model=str(model), out=str(out)) | options)

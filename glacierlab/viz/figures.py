@@ -32,7 +32,7 @@ def false_color(scene, bands=None, stretch=(2, 98)):
     Returns
     -------
     numpy.ndarray
-        (y, x, 3) float, 0 to 1.
+        (y, x, 3) float32, 0 to 1.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def false_color(scene, bands=None, stretch=(2, 98)):
     for name in chosen:
         values = north_up(scene[name].isel(y=slice(None, None, step), x=slice(None, None, step)))
         seen = values[np.isfinite(values)]
-        low, high = np.percentile(seen, stretch) if seen.size else (0, 1)
+        low, high = map(float, np.percentile(seen, stretch) if seen.size else (0, 1))  # keeps float32
         picture.append(np.clip((values - low) / max(high - low, 1e-6), 0, 1) ** 0.8)
     picture = np.stack(picture, axis=-1)
     unseen = np.isnan(picture).any(axis=-1, keepdims=True)

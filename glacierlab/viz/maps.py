@@ -144,7 +144,7 @@ def draw_codes(ax, codes, colors):
     """Codes (y, x) in the colors of theirs, gray where not observed."""
     step = thinning(codes)
     shown = north_up(codes.isel(y=slice(None, None, step), x=slice(None, None, step))).astype(int)
-    table = np.tile(to_rgb(UNSEEN), (256, 1))
+    table = np.tile(np.float32(to_rgb(UNSEEN)), (256, 1))
     for code, color in colors.items():
         table[code] = to_rgb(color)
     ax.imshow(table[shown], extent=extent_km(codes), interpolation="nearest")

@@ -48,7 +48,7 @@ def map_figure(scene, class_map, outlines=None, reference=None, title=""):
     codes = north_up(class_map.isel(y=step, x=step)).astype(int)
     names = class_map.attrs["flag_meanings"].split()
     shades = class_colors(names)
-    colors = np.ones((256, 3))
+    colors = np.ones((256, 3), "float32")
     colors[list(class_map.attrs["flag_values"])] = [to_rgb(shades[name]) for name in names]
     right.imshow(colors[codes], extent=extent, interpolation="nearest")
     right.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]")
@@ -163,7 +163,7 @@ def prediction_figure(images, labels, predicted, features, classes, names=None):
     chosen = tuple(chosen) + (chosen[-1],) * (3 - len(chosen))
     place_of = {name: place for place, name in enumerate(features)}
     pictures = stretched(images[:, [lookup(place_of, name, kind="feature") for name in chosen]])
-    colors = np.ones((256, 3))
+    colors = np.ones((256, 3), "float32")
     colors[: len(classes)] = [to_rgb(color) for color in class_colors(classes).values()]
     known, wrong = labels != NOT_OBSERVED, labels != predicted
     gray = np.repeat(0.4 + 0.55 * pictures.mean(axis=-1, keepdims=True), 3, axis=-1)
