@@ -255,6 +255,14 @@ def test_another_map_is_not_continued(values, tmp_path):
     assert rows_done(path) > 0
 
 
+def test_a_job_that_wrote_no_row_binds_nobody(values, tmp_path):
+    path, lazy = tmp_path / "map.zarr", stack_of(values, chunks=(1, 1300, 600))
+    with pytest.raises(GlacierlabError, match="too little"):
+        gl.predict(lazy, model_of(), out=path, max_memory="1 MB", **ASKED)
+    gl.predict(lazy, model_of(), out=path, **ASKED | {"overlap": 8})
+    assert path.exists()
+
+
 def test_what_is_no_map_is_left_alone(values, tmp_path):
     (tmp_path / "mine.zarr").mkdir()
     (tmp_path / "mine.zarr/file").write_text("mine")

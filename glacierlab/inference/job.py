@@ -204,7 +204,7 @@ def digest_of(image):
 def begin(folder, template, grid, about):
     """The first row of blocks that is not written; a new working folder where there is none."""
     known = manifest_of(folder)
-    if known is not None and (folder / ARRAYS).exists():
+    if known is not None and known["rows"] and (folder / ARRAYS).exists():
         require_about(folder, known["about"], about)
         return known["rows"]
     if folder.exists():
