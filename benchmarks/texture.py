@@ -28,7 +28,7 @@ OFFSETS = [(1, 0), (1, 1), (0, 1), (1, -1)]
 
 
 def made_image(side):
-    """Smooth noise in 32 whole grey levels (y, x) float32."""
+    """Smooth noise in 32 whole gray levels (y, x) float32."""
     from scipy.ndimage import gaussian_filter
 
     noise = gaussian_filter(np.random.default_rng(0).normal(size=(side, side)), 1)

@@ -46,7 +46,7 @@ def athabasca(_athabasca):
 
 @pytest.fixture(scope="session")
 def athabasca_outline(data):
-    """Its outline of 1984; the ice around it is unlabelled."""
+    """Its outline of 1984; the ice around it is unlabeled."""
     return gl.open_inventory(data / "athabasca/athabasca_outline.shp")
 
 

@@ -81,7 +81,7 @@ def landsat(folder, bands, platform="LANDSAT_8", level="L2SP", sun_elevation=30.
     folder.mkdir(parents=True)
     for band, values in bands.items():
         pan = band == "B8"
-        # a pan pixel's centre lies on the corner pixel's centre, so that the grids differ by half a pan pixel
+        # a pan pixel's center lies on the corner pixel's center, so that the grids differ by half a pan pixel
         corner = (CORNER[0] + 7.5, CORNER[1] - 7.5) if pan else CORNER
         values = np.full((23, 23), values) if pan and np.ndim(values) == 0 else values
         dtype = "uint16" if platform == "LANDSAT_8" or level == "L2SP" else "uint8"

@@ -174,7 +174,7 @@ def test_no_contrast_no_threshold(values, found, method, chunks):
 
 
 @pytest.fixture
-def labelled():
+def labeled():
     """A ratio and its truth, 40 x 50, with a tenth of the labels wrong and some pixels unseen."""
     rng = np.random.default_rng(3)
     truth = rng.random((40, 50)) < 0.3
@@ -184,8 +184,8 @@ def labelled():
     return xr.DataArray(values.astype("float32"), dims=dims), xr.DataArray(truth, dims=dims)
 
 
-def test_sweep_equals_scoring_each_threshold(labelled):
-    image, truth = labelled
+def test_sweep_equals_scoring_each_threshold(labeled):
+    image, truth = labeled
     curve = gl.best_threshold(image, truth)
     assert list(curve.table.index.round(1)) == [1.5, 1.7, 1.9, 2.1, 2.3, 2.5, 2.7, 2.9, 3.1, 3.3, 3.5, 3.7]
     for threshold, row in curve.table.iterrows():
@@ -199,14 +199,14 @@ def test_sweep_equals_scoring_each_threshold(labelled):
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.integers(3, 40), columns=st.integers(3, 50))
-def test_sweep_does_not_depend_on_chunks(labelled, rows, columns):
-    image, truth = labelled
+def test_sweep_does_not_depend_on_chunks(labeled, rows, columns):
+    image, truth = labeled
     whole = gl.best_threshold(image, truth).table
     assert whole.equals(gl.best_threshold(image.chunk({"y": rows, "x": columns}), truth).table)
 
 
-def test_a_long_sweep_is_shown_in_a_few_rows_with_the_best_among_them(labelled):
-    short, long = (gl.best_threshold(*labelled, grid=np.linspace(1, 4, count)) for count in (7, 50))
+def test_a_long_sweep_is_shown_in_a_few_rows_with_the_best_among_them(labeled):
+    short, long = (gl.best_threshold(*labeled, grid=np.linspace(1, 4, count)) for count in (7, 50))
     rows = [line for line in repr(long).splitlines() if line[:1].isdigit()]
     assert len(rows) == 10
     assert min(abs(float(row.split()[0]) - long.best) for row in rows) < 1e-6
@@ -217,20 +217,20 @@ def test_a_long_sweep_is_shown_in_a_few_rows_with_the_best_among_them(labelled):
     assert "thresholds is shown" not in repr(short)
 
 
-def test_best_at_the_end_of_the_sweep_is_said(labelled):
+def test_best_at_the_end_of_the_sweep_is_said(labeled):
     with pytest.warns(DataWarning, match="wider grid="):
-        gl.best_threshold(*labelled, grid=[0.5, 1, 1.5])
+        gl.best_threshold(*labeled, grid=[0.5, 1, 1.5])
 
 
-def test_curve_is_a_threshold(labelled):
-    image, truth = labelled
+def test_curve_is_a_threshold(labeled):
+    image, truth = labeled
     curve = gl.best_threshold(image, truth, grid=np.arange(1, 4, 0.1))
     xr.testing.assert_equal(gl.threshold(image, curve), gl.threshold(image, float(curve)))
 
 
 def test_curve_found_on_a_ratio_is_refused_on_an_index(made):
     curve = gl.best_threshold(made.glacier.ratio("red", "swir16"), made["truth"], range(1, 16))
-    with pytest.raises(GlacierlabError, match=r"found on 'red / swir16', and this is 'normalised difference"):
+    with pytest.raises(GlacierlabError, match=r"found on 'red / swir16', and this is 'normalized difference"):
         made.glacier.index("ndsi").glacier.threshold(curve)
 
 
@@ -264,33 +264,33 @@ def test_flags_are_no_layer(made, name):
         made.glacier.map_glaciers(layer_name=name)
 
 
-def test_curve_found_on_dn_is_refused_on_reflectance(labelled):
-    image, truth = labelled
+def test_curve_found_on_dn_is_refused_on_reflectance(labeled):
+    image, truth = labeled
     curve = gl.best_threshold(image.assign_attrs(radiometry="dn"), truth)
     with pytest.raises(GlacierlabError, match=r"found on 'dn' and the image is 'sr'"):
         gl.threshold(image.assign_attrs(radiometry="sr"), curve)
 
 
-def test_sweep_needs_both_classes(labelled):
-    image, truth = labelled
+def test_sweep_needs_both_classes(labeled):
+    image, truth = labeled
     with pytest.raises(GlacierlabError, match="only one class"):
         gl.best_threshold(image, truth & False)
 
 
 @pytest.mark.parametrize("grid", [[], [1.5, np.nan]])
-def test_sweep_needs_thresholds(labelled, grid):
+def test_sweep_needs_thresholds(labeled, grid):
     with pytest.raises(GlacierlabError, match="finite thresholds"):
-        gl.best_threshold(*labelled, grid=grid)
+        gl.best_threshold(*labeled, grid=grid)
 
 
-def test_sweep_needs_one_image(labelled):
-    image, truth = labelled
+def test_sweep_needs_one_image(labeled):
+    image, truth = labeled
     with pytest.raises(GridError, match=r"one image \(y, x\)"):
         gl.best_threshold(image.expand_dims("time"), truth)
 
 
-def test_sweep_needs_one_grid(labelled):
-    image, truth = labelled
+def test_sweep_needs_one_grid(labeled):
+    image, truth = labeled
     with pytest.raises(GridError, match="Different grids"):
         gl.best_threshold(image, truth[:, :30])
 

@@ -296,7 +296,7 @@ def test_rock_in_deep_shadow_looks_like_ice_unless_bright_slopes_light_it():
 
 
 def test_shadowed_snow_has_the_color_of_real_shadowed_snow(data):
-    """Two numbers, open sky and aerosol, explain eight bands of hand-labelled spectra from blue to NIR."""
+    """Two numbers, open sky and aerosol, explain eight bands of hand-labeled spectra from blue to NIR."""
     table = pd.read_csv(data / "spectra" / "Sentinel-2_SR_training_data.csv")
     means = table.groupby("class")[list(WAVELENGTHS)].mean()
     snow, measured = means.loc[1].values, (means.loc[2] / means.loc[1]).values

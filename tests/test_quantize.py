@@ -1,4 +1,4 @@
-"""Grey levels: percentiles and populations, replay, messages."""
+"""Gray levels: percentiles and populations, replay, messages."""
 
 import json
 from dataclasses import asdict

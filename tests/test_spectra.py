@@ -1,4 +1,4 @@
-"""Endmembers against labelled spectra; mixing; noise, saturation, gaps; digital numbers and back."""
+"""Endmembers against labeled spectra; mixing; noise, saturation, gaps; digital numbers and back."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ FITTED = {
 
 
 @pytest.fixture(scope="module")
-def labelled(data):
+def labeled(data):
     """The spectra that the table was fitted to, by endmember: (spectrum, band)."""
     table = pd.read_csv(data / "spectra" / "Sentinel-2_SR_training_data.csv")
     repeated = (table.site_name == "Wolverine") & (table.image_date == 20210615)
@@ -83,8 +83,8 @@ def test_the_rows_left_out_are_garbage(data):
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_means_and_covariances_are_those_of_the_spectra(labelled, name):
-    real = labelled[name]
+def test_means_and_covariances_are_those_of_the_spectra(labeled, name):
+    real = labeled[name]
     _, count, error, correlation_error = FITTED[name]
     assert len(real) == count
     mean, loadings, lognormal = ENDMEMBERS[name].spectrum
@@ -102,8 +102,8 @@ def test_means_and_covariances_are_those_of_the_spectra(labelled, name):
 @pytest.mark.parametrize(
     ("name", "distance"), [("snow", 0.17), ("ice", 0.13), ("rock", 0.05), ("water", 0.15)]
 )
-def test_ndsi_is_distributed_as_that_of_the_spectra(labelled, name, distance):
-    real = ndsi(dict(zip(SPECTRUM, labelled[name].T, strict=True)))
+def test_ndsi_is_distributed_as_that_of_the_spectra(labeled, name, distance):
+    real = ndsi(dict(zip(SPECTRUM, labeled[name].T, strict=True)))
     made = ndsi(drawn(name))[0]
     assert made.mean() == pytest.approx(real.mean(), abs=0.01)
     assert made.std() == pytest.approx(real.std(), rel=0.15)

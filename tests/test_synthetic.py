@@ -229,11 +229,11 @@ def test_ratio_takes_lakes_late_snow_and_shadow_for_ice():
     assert lit.mean() < 0.02
 
 
-# ---- against hand-labelled spectra ----
+# ---- against hand-labeled spectra ----
 
 
 @pytest.fixture(scope="module")
-def labelled(data):
+def labeled(data):
     """Spectra by class; `test_spectra` says what is left out and why."""
     table = pd.read_csv(data / "spectra" / "Sentinel-2_SR_training_data.csv")
     repeated = (table.site_name == "Wolverine") & (table.image_date == 20210615)
@@ -250,14 +250,14 @@ def distance(one, other):
 
 
 @pytest.mark.parametrize(("surface", "bound"), [("snow", 0.3), ("ice", 0.2), ("rock", 0.15), ("water", 0.4)])
-def test_ndsi_of_sunlit_surfaces_is_that_of_real_spectra(labelled, surface, bound):
+def test_ndsi_of_sunlit_surfaces_is_that_of_real_spectra(labeled, surface, bound):
     made = []
     for seed in (0, 1, 2):
         world = world_of(seed, (2020,), (256, 256))
         scene, pure = world.scene(sensor="sentinel-2"), seen(seed)[2][surface] > 0.99
         made.append(normalized(scene.green, scene.swir16)[pure & ~seen(seed)[1].shadow.values])
     made = np.concatenate(made)
-    real = labelled.get_group(SPECTRA_CLASS[surface]).NDSI.to_numpy()
+    real = labeled.get_group(SPECTRA_CLASS[surface]).NDSI.to_numpy()
     assert made.size > 300
     assert made.mean() == pytest.approx(real.mean(), abs=0.05)
     if surface != "water":  # lakes are few, and each has its color
@@ -265,8 +265,8 @@ def test_ndsi_of_sunlit_surfaces_is_that_of_real_spectra(labelled, surface, boun
     assert distance(made, real) < bound
 
 
-def test_shadowed_snow_looks_like_real_shadowed_snow(labelled):
-    real = labelled.get_group(SHADOWED_SNOW)
+def test_shadowed_snow_looks_like_real_shadowed_snow(labeled):
+    real = labeled.get_group(SHADOWED_SNOW)
     ndsi, blue, blue_in_sun = [], [], []
     for seed in SEEDS:
         world, view = world_of(seed, (2020,), (256, 256)), dict(snowline_m=2500)  # old snow, lower down

@@ -126,12 +126,12 @@ def ratios():
 def tasseled_cap():
     rows = [
         (code(key), row.sensor, row.radiometry, list(row.coefficients), list(row.default_for),
-         list(row.stands_in_for), row.source)
+         list(row.stands_in_for))
         for key, row in tables.TASSELED_CAP.items()
     ]  # fmt: skip
-    return markdown(
-        ["table", "sensor", "radiometry", "components", "default for", "stands in for", "source"], rows
-    )
+    sources = "".join(f"- {code(key)}: {linked(row.source)}\n" for key, row in tables.TASSELED_CAP.items())
+    heads = ["table", "sensor", "radiometry", "components", "default for", "stands in for"]
+    return markdown(heads, rows) + f"\nSources:\n\n{sources}"
 
 
 def layers():
@@ -228,24 +228,25 @@ def shown(value):
 
 
 def presets():
-    """A column for each preset."""
-    rows = tables.PRESETS.values()
-    lines = {
-        "model": [row.model and code(row.model) for row in rows],
-        "tile [px]": [row.tile for row in rows],
-        "loss": [settings(row.loss) for row in rows],
-        "optimizer": [settings(row.optimizer) for row in rows],
-        "schedule": [settings(row.scheduler) for row in rows],
-        "batch": [row.batch_size for row in rows],
-        "epochs": [row.max_epochs for row in rows],
-        "stops after": [row.patience and f"{row.patience} epochs without a better one" for row in rows],
-        "best by": [code(row.monitor) for row in rows],
-        "moves": [row.moves for row in rows],
-        "source": [row.source for row in rows],
-        "assumed": ["; ".join(row.assumed) for row in rows],
-    }
-    heads = ["", *(code(key) for key in tables.PRESETS)]
-    return markdown(heads, [[name, *values] for name, values in lines.items()], "wide")
+    """A section for each preset."""
+    text = ""
+    for key, row in tables.PRESETS.items():
+        lines = {
+            "model": row.model and code(row.model),
+            "tile [px]": row.tile,
+            "loss": settings(row.loss),
+            "optimizer": settings(row.optimizer),
+            "schedule": settings(row.scheduler),
+            "batch": row.batch_size,
+            "epochs": row.max_epochs,
+            "stops after": row.patience and f"{row.patience} epochs without a better one",
+            "best by": code(row.monitor),
+            "moves": row.moves,
+            "source": row.source,
+            "assumed": "; ".join(row.assumed),
+        }
+        text += f"### {key}\n\n{markdown(['setting', 'value'], list(lines.items()), 'nowrap')}\n"
+    return text
 
 
 def settings(values):

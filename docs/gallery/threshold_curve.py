@@ -1,7 +1,7 @@
 """How much a threshold decides
 
-Scores and mapped area against the threshold of red/SWIR. The shaded range is where F1 stays within one
-percent of its best. On a real scene there is no truth, and only the area is known.
+Scores and mapped area against the threshold of red/SWIR. The shaded range is where F1 stays within 0.01
+of its best. On a real scene there is no truth, and only the area is known.
 
 Picture: precision, recall and F1 as lines against the threshold, a dashed line of the mapped area that
 falls, and a dotted vertical line at the best threshold

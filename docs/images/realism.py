@@ -46,8 +46,8 @@ def with_ndsi(bands):
     return {name: bands[name] for name in BANDS} | {"NDSI": np.clip(ndsi(bands), -1, 1)}
 
 
-def labelled():
-    """Bands of real labelled spectra by class, without the rows that the table of endmembers leaves out."""
+def labeled():
+    """Bands of real labeled spectra by class, without the rows that the table of endmembers leaves out."""
     table = pd.read_csv(DATA / "spectra" / "Sentinel-2_SR_training_data.csv")
     table = table[~((table.site_name == "Wolverine") & (table.image_date == 20210615))].dropna()
     native = {name: spectra.SENTINEL2[name].native.replace("B0", "B") for name in BANDS}
@@ -299,7 +299,7 @@ def area_difference(worlds):
 
 def main():
     worlds = [gl.synthetic_world(seed, (2020,), (SIDE, SIDE)) for seed in SEEDS]
-    real, pixels = labelled(), rendered(worlds[:4])
+    real, pixels = labeled(), rendered(worlds[:4])
     made = {name: drawn(name) for name in CLASSES}
     athabasca, twin = twins()
     scenes = {"Athabasca": athabasca, "made (seed 1)": twin}

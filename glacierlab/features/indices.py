@@ -107,7 +107,7 @@ def index(scene, name):
     -------
     xarray.DataArray
         The index [1], float32, dims as the scene's; NaN where a band is missing or the formula undefined
-        (a normalised difference where both bands are <= 0).
+        (a normalized difference where both bands are <= 0).
 
     Raises
     ------
@@ -119,7 +119,7 @@ def index(scene, name):
     >>> scene = gl.synthetic_scene(seed=6, shape=(64, 64))
     >>> ndsi = index(scene, "ndsi")
     >>> ndsi.attrs["long_name"]
-    'normalised difference snow index'
+    'normalized difference snow index'
     >>> [round(float(ndsi.where(scene.truth == code).median()), 1) for code in (0, 1)]  # ground, clean ice
     [-0.2, 0.9]
     """

@@ -1,4 +1,4 @@
-"""Grey levels: a fitted rule, so that a level means the same in every image."""
+"""Gray levels: a fitted rule, so that a level means the same in every image."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +18,7 @@ PIXELS = 2**22  # of larger images, every nth row and column is fitted
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Grey levels 0 … levels - 1, fitted once and replayed anywhere; calling it on an image gives them.
+    """Gray levels 0 … levels - 1, fitted once and replayed anywhere; calling it on an image gives them.
 
     Attributes
     ----------
@@ -50,14 +50,14 @@ class Quantizer:
 
     def __post_init__(self):
         if type(self.levels) is not int or not 2 <= self.levels <= 256:
-            raise GlacierlabError(f"levels={self.levels!r}: grey levels are a whole number from 2 to 256.")
+            raise GlacierlabError(f"levels={self.levels!r}: gray levels are a whole number from 2 to 256.")
         numbers = [self.low, *self.edges, self.high]
         if not all(type(n) in (int, float) and isfinite(n) for n in numbers) or not self.low < self.high:
-            raise GlacierlabError(f"Grey levels need two finite numbers low < high, not {self.low!r} and "
+            raise GlacierlabError(f"Gray levels need two finite numbers low < high, not {self.low!r} and "
                                   f"{self.high!r}.")  # fmt: skip
         if self.edges and (len(self.edges) != self.levels - 1 or any(b < a for a, b in pairwise(numbers))):
             raise GlacierlabError(
-                f"{self.levels} grey levels need {self.levels - 1} edges that rise from low to high, "
+                f"{self.levels} gray levels need {self.levels - 1} edges that rise from low to high, "
                 f"not {len(self.edges)} such as {self.edges[:3]}."
             )
         object.__setattr__(self, "edges", tuple(self.edges))  # JSON has lists
@@ -97,7 +97,7 @@ class Quantizer:
         return quantizer_of(dask.compute(*sampled(images)), levels, method, percentiles)
 
     def __call__(self, image):
-        """Grey levels of an image; lazy if it is.
+        """Gray levels of an image; lazy if it is.
 
         Parameters
         ----------
@@ -117,11 +117,11 @@ class Quantizer:
         found = xr.apply_ufunc(
             kernel, image, dask="parallelized", output_dtypes=[np.float32], keep_attrs=True
         )
-        found.attrs = {"long_name": "grey level", "quantizer": self.to_json()}
+        found.attrs = {"long_name": "gray level", "quantizer": self.to_json()}
         return found
 
     def on_array(self, values, margin=0):
-        """Grey levels int16 of an array (y, x), -1 where not observed and in a margin of so many pixels."""
+        """Gray levels int16 of an array (y, x), -1 where not observed and in a margin of so many pixels."""
         rows, cols = values.shape
         levels = np.full((rows + 2 * margin, cols + 2 * margin), kernels.MISSING, np.int16)
         inner = levels[margin : margin + rows, margin : margin + cols]
@@ -152,11 +152,11 @@ def quantizer_of(samples, levels=32, method="width", percentiles=(2, 98)):
     values = np.concatenate([np.ravel(sample) for sample in samples]).astype(np.float64)
     values = values[np.isfinite(values)]
     if not values.size:
-        raise GlacierlabError("No grey levels can be fitted: no pixel is observed. Give (low, high).")
+        raise GlacierlabError("No gray levels can be fitted: no pixel is observed. Give (low, high).")
     low, high = np.percentile(values, percentiles).tolist()
     if not low < high:
         raise GlacierlabError(
-            f"No grey levels can be fitted: percentiles {first} to {last} of the image are all {low:g}. "
+            f"No gray levels can be fitted: percentiles {first} to {last} of the image are all {low:g}. "
             "Widen percentiles=, or give (low, high)."
         )
     return divide(Quantizer.between(low, high, levels), values)

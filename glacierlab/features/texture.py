@@ -1,4 +1,4 @@
-"""GLCM texture: how often grey levels meet in a window."""
+"""GLCM texture: how often gray levels meet in a window."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -93,7 +93,7 @@ def glcm(
     image : xarray.DataArray
         One band or layer (y, x), NaN where not observed; a declared nodata value becomes NaN.
     features : str or sequence of str
-        Of grey levels i, j of pairs with probability P, mean m and variance v of i, natural logarithm:
+        Of gray levels i, j of pairs with probability P, mean m and variance v of i, natural logarithm:
 
         contrast, dissimilarity
             Σ (i - j)² P, Σ abs(i - j) P.
@@ -119,7 +119,7 @@ def glcm(
     window : int
         Side of the window [pixels], odd, 3 or more. 7 is an assumption.
     levels : int
-        Grey levels of a quantizer made here, 2 to 256. 32 is an assumption.
+        Gray levels of a quantizer made here, 2 to 256. 32 is an assumption.
     quantizer : Quantizer or (low, high), optional
         How values become levels. By default `Quantizer.fit(image, levels)`, one for the whole image; of a
         lazy image it is computed with the result. Fit it once on the training area, and levels compare.
@@ -278,7 +278,7 @@ def require_device(device):
 
 
 def levels_of(values, quantizer):
-    """Grey levels (y, x) int16 of a block, by a quantizer that may have been fitted meanwhile."""
+    """Gray levels (y, x) int16 of a block, by a quantizer that may have been fitted meanwhile."""
     return quantizer.on_array(values)
 
 

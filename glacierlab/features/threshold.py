@@ -83,7 +83,7 @@ def threshold(image, value="otsu"):
         A ratio, an index or a band, (..., y, x); NaN where not observed.
     value : {"otsu", "li"} or float or ThresholdCurve
         The threshold, or how to find it. Otsu and Li look at a bounded scale (assumption): a ratio t as
-        (t - 1) / (t + 1), a normalised difference limited to -1…1, anything else as it is.
+        (t - 1) / (t + 1), a normalized difference limited to -1…1, anything else as it is.
 
     Returns
     -------

@@ -191,7 +191,7 @@ def open_bands(sources, *, resolution=None, chunks=None, keep_dn=False, mixed_pi
 
 
 def grid_coordinates(grid):
-    """Pixel centres (y, x) of a GeoBox whose rows run west to east."""
+    """Pixel centers (y, x) of a GeoBox whose rows run west to east."""
     rows, columns = grid.shape
     a = grid.affine
     return a.f + a.e * (np.arange(rows) + 0.5), a.c + a.a * (np.arange(columns) + 0.5)

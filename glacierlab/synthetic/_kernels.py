@@ -72,7 +72,7 @@ def grow(surface, ela, retention, melt, growth, max_balance, step, change):
 def flow(bed, thickness, ela, retention, years, cell_m, unit, melt, growth, max_balance, most):
     """Let ice of a thickness (y, x) [m] on a bed flow, fall and melt for some years, in place.
 
-    Explicit steps of the shallow ice equation; `unit` is the speed [m/a] of a metre of ice on a slope of one,
+    Explicit steps of the shallow ice equation; `unit` is the speed [m/a] of a meter of ice on a slope of one,
     `most` the largest diffusivity [m²/a].
     """
     surface, squared, change = bed + thickness, np.empty_like(bed), np.empty_like(bed)

@@ -118,7 +118,7 @@ def pair_sums(levels, window, reach, offsets, kinds, inverses, out):
 
 @compiled
 def to_levels(values, low, high, count, edges, levels):
-    """Grey levels (y, x) int16 of values, into `levels`: MISSING where not finite.
+    """Gray levels (y, x) int16 of values, into `levels`: MISSING where not finite.
 
     `count` steps of equal width from low to high, or, if there are any, between inner `edges`: each is the
     lowest value of its level.
