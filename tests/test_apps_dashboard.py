@@ -354,7 +354,10 @@ def test_brushes_choose(dashboard):
     shown.map._on_tap(5e5 + 10, 5e6 + 10)
     assert dashboard.filter.picked == ["RGI-large"]
     assert shown.table.widget.selection == [0]
-    shown.table.widget.selection = [1, 2]
+    losses = dashboard.rows(shown.table.widget.value.index).loss_km2
+    assert losses.is_monotonic_decreasing
+    rows = shown.table.widget.value["name"].tolist()
+    shown.table.widget.selection = [rows.index("middle"), rows.index("small")]
     assert dashboard.table["name"].tolist() == ["middle", "small"]
     assert len(shown.table.widget.value) == 4  # of all that could be picked
     shown.controls.reset.clicks += 1

@@ -168,7 +168,11 @@ def test_a_folder_holds_tables_pictures_and_a_page(world, tmp_path):
     assert written == {
         "series.csv", "changes.csv", "events.csv", "bands.csv", "findings.csv", "change.gpkg",
         "glaciers.gpkg", "change_map.png", "series.png", "losses.png", "hypsometry.png", "report.html",
+        "dem.tif",
     }  # fmt: skip
+    served = gl.apps.change(tmp_path / "change")
+    assert served.story.holdings.dem.rio.crs == dem.rio.crs
+    assert served.story.holdings.dem.sizes == dem.sizes  # glaciers reach nearly to the borders of this world
     page = (tmp_path / "change/report.html").read_text(encoding="utf-8")
     assert "A made &lt;range&gt;" in page
     assert "http://" not in page.replace("http://www.w3.org", "")

@@ -147,7 +147,7 @@ def is_merged(path):
 
 
 def with_change(found, folder, left_out):
-    """Holdings with every date's outlines and the series that `write_change` wrote."""
+    """Holdings with every date's outlines, the series and the DEM that `write_change` wrote."""
     outlines = tried(open_inventory, folder / OF_A_CHANGE, left_out)
     if outlines is not None:
         if "src_date" in outlines and not outlines["src_date"].astype(bool).any():
@@ -160,7 +160,12 @@ def with_change(found, folder, left_out):
             else:
                 found = replace(found, outlines={**found.outlines, label: table})
     series = tried(open_series, folder / "series.csv", left_out)
-    return replace(found, series=found.series if series is None else series)
+    dem = tried(open_dem, folder / "dem.tif", left_out)
+    return replace(
+        found,
+        series=found.series if series is None else series,
+        dem=found.dem if dem is None else dem,
+    )
 
 
 def with_data(found, folder, left_out):

@@ -162,7 +162,7 @@ class ChoiceMap:
 
 
 class ChoiceTable:
-    """Glaciers as rows: sortable, checked ones are picked, a click on a row opens its page."""
+    """Glaciers as rows, by loss: sortable, checked ones are picked, a click on a row opens its page."""
 
     def __init__(self, overview):
         self.views, self.dashboard, self.controls = overview.views, overview.dashboard, overview.controls
@@ -186,7 +186,11 @@ class ChoiceTable:
         self.widget.on_click(self._on_cell)
 
     def _rows(self):
-        return pages.for_table(self.dashboard.rows(slice(None)), [*self.titles][1:])
+        """All glaciers, first what lost most, or the largest of one date; `order` is where they were."""
+        table = self.dashboard.rows(slice(None))
+        by = "loss_km2" if "loss_km2" in self.titles else "area_1_km2"
+        self.order = np.argsort(-table[by].to_numpy(), kind="stable")  # unknown ones last
+        return pages.for_table(table.iloc[self.order], [*self.titles][1:])
 
     def _on_rows(self, event):
         if not self._busy:
@@ -201,7 +205,8 @@ class ChoiceTable:
         picked = {*self.dashboard.filter.picked}
         if self.grouped_by != self.dashboard.grouping:
             self.grouped_by, self.every = self.dashboard.grouping, self._rows()
-        rows = self.every[self.dashboard.filter.passes(self.dashboard.glaciers, leaving_out=["picked"])]
+        passing = self.dashboard.filter.passes(self.dashboard.glaciers, leaving_out=["picked"])
+        rows = self.every[passing[self.order]]
         self._busy = True
         try:
             if self.every is not self.rows_of or not rows.index.equals(self.widget.value.index):

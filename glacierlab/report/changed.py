@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 
 from ..change.assessing import assess
 from ..change.overlaps import equal_area_crs
-from ..io.write import whole_folder, write_outlines, write_text
+from ..io.align import open_layer
+from ..io.write import whole_folder, write_outlines, write_raster, write_text
 from ..viz.change import change_figure, hypsometry_figure, loss_figure, series_figure
 from .pages import as_data_uri, made_by, png, render
 
 SHOWN_GLACIERS = 20
+MARGIN = 0.1  # of the longer side, by which the DEM that is kept reaches beyond the outlines
 SIDES = {"both": "kept", "ours": "lost", "other": "gained"}
 TABLES = ("series", "changes", "trends", "events", "bands", "findings")
 PICTURES = ("change_map", "series", "losses", "hypsometry")
@@ -24,8 +27,9 @@ def write_change(folder, inventories, *, title="Glacier change", **asked):
     ----------
     folder : path
         Made if needed. It gets `series.csv`, `changes.csv`, `trends.csv`, `events.csv`, `bands.csv` (with a
-        DEM), `findings.csv`, `change.gpkg` (what was kept, lost and gained between the first and the last
-        date), `glaciers.gpkg` (every date's outlines with areas and errors), pictures, and `report.html`.
+        DEM), `findings.csv`, `dem.tif` (the DEM around the outlines), `change.gpkg` (what was kept, lost and
+        gained between the first and the last date), `glaciers.gpkg` (every date's outlines with areas and
+        errors), pictures, and `report.html`.
     inventories : dict or list of geopandas.GeoDataFrame
         As `change.assess` takes them.
     title : str
@@ -62,6 +66,8 @@ def write_change(folder, inventories, *, title="Glacier change", **asked):
         ground = found.ground.assign(change=found.ground["mapped_by"].map(SIDES)).drop(columns="mapped_by")
         write_outlines(ground, staged / "change.gpkg")
         write_outlines(all_dates(found), staged / "glaciers.gpkg")
+        if (dem := dem_around(asked.get("dem"), found.inventories)) is not None:
+            write_raster(dem, staged / "dem.tif")
         for name, picture in pictures.items():
             (staged / f"{name}.png").write_bytes(picture)
         write_text(page_of(found, pictures, title), staged / "report.html")
@@ -71,7 +77,7 @@ def write_change(folder, inventories, *, title="Glacier change", **asked):
 
 def remove_tables_and_pictures(folder):
     """Away with what an earlier run left that this one may not write, such as bands without a DEM."""
-    for name in [*(f"{name}.csv" for name in TABLES), *(f"{name}.png" for name in PICTURES)]:
+    for name in ["dem.tif", *(f"{name}.csv" for name in TABLES), *(f"{name}.png" for name in PICTURES)]:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -84,6 +90,24 @@ def all_dates(found):
         for label, table in zip(found.labels, found.inventories, strict=True)
     ]
     return gpd.GeoDataFrame(pd.concat(tables, ignore_index=True), crs=crs)
+
+
+def dem_around(dem, inventories):
+    """A DEM (y, x) [m] as far as outlines reach, and a margin; None where there is none of them."""
+    if dem is None:
+        return None
+    dem = open_layer(Path(dem), "elevation", None) if isinstance(dem, str | Path) else dem
+    crs = dem.rio.crs.to_wkt()
+    edges = np.array([table.to_crs(crs).total_bounds for table in inventories if len(table)])
+    low, high = edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)
+    margin = MARGIN * (high - low).max()
+    inside = {
+        dim: np.flatnonzero((low[at] - margin <= dem[dim].values) & (dem[dim].values <= high[at] + margin))
+        for at, dim in enumerate(("x", "y"))
+    }
+    if min(map(len, inside.values())) < 2:
+        return None
+    return dem.isel(inside).transpose("y", "x").rename("elevation")
 
 
 def figures_of(found):
