@@ -309,12 +309,12 @@ def check_above_one(scene, looked_at):
         return "unknown", "digital numbers", ""
     above = {name: seen(looked_at, name) > 1 for name in looked_at.data_vars}
     found = {name: float(high.mean()) for name, high in above.items() if high.size and high.mean() > 0.0005}
-    evidence = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
-    return (
-        "ok",
-        f"above 1: {evidence}" if found else "none above 1",
-        "bright snow; nothing is clipped" * bool(found),
-    )
+    if not found:
+        return "ok", "none above 1", ""
+    evidence = "above 1: " + ", ".join(f"{name} {share:.1%}" for name, share in found.items())
+    if max(found.values()) > 0.5:
+        return "warn", evidence, "no snow is that bright: settle what the numbers are (scale, above) first"
+    return "ok", evidence, "bright snow; nothing is clipped"
 
 
 def check_gaps(scene, looked_at):

@@ -139,6 +139,8 @@ def test_with_a_prediction_pixels_along_the_border_count_with_their_chance_of_be
     inside, beyond = expected_area_error(table, prediction)
     assert inside == pytest.approx(0.2 * 2 * 2000 * 10 / 1e6, rel=0.01)  # of two pixels, along half of 4 km
     assert beyond == pytest.approx(4000 * 10 / 2 / 1e6, rel=1e-3)
+    ends = prediction.sel(y=slice(Y + 1000, None))  # at the northern side: what is beyond it nobody knows
+    assert expected_area_error(table[:1], ends).item() == pytest.approx(inside, rel=0.02)
 
 
 # ---- saving

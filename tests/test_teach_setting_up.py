@@ -9,7 +9,7 @@ from glacierlab.errors import DataWarning, GlacierlabError, UnknownNameError
 from glacierlab.teach import setting_up
 
 FOUND = {  # what the doctor finds of each ailment; nothing of the exchange of two infrared bands
-    "not scaled": {"scale": "fail", "offset": "warn"},
+    "not scaled": {"scale": "fail", "offset": "warn", "bright values": "warn"},
     "offset left in": {"offset": "warn"},
     "red and swir16 swapped": {"band order": "warn"},
     "nir and swir16 swapped": {},

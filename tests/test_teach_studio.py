@@ -142,7 +142,9 @@ def review():
 
 def test_sound_outlines(review):
     judged = lambda: said("10.3", review.outlines, review, 1.9)
-    assert judged().startswith("Not yet. Problems are left in 2 outlines, the first in 0: overlaps 1 by")
+    assert judged().startswith(
+        "Not yet. Problems are left in 2 outlines, the first in outline '0': overlaps 1 by"
+    )
     review.reject("1", "away with it")
     assert judged().startswith("Not yet. No problem is left, but 1.90 km² became 1.00 km²")
     review.undo()

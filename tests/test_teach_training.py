@@ -162,5 +162,5 @@ def test_better_training_asks_for_more_than_luck(shared):
     assert judge(other, lesson).startswith("Right. IoU of debris_covered_ice is 0.")
     assert judge(lesson, other).startswith("Not yet. IoU of debris_covered_ice is 0.")
     assert "One change at a time" in judge(lesson, other)
-    assert "Less than 0.05 apart is luck" in judge(lesson, lesson)
+    assert "Less than 0.1 apart is luck" in judge(lesson, lesson)
     assert judge(lesson.model, lesson) == "Not yet. Give what gl.fit returns, a Training."

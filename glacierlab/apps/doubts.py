@@ -9,6 +9,7 @@ from ..change.area import pixel_of, require_numbers
 from ..errors import require_outlines
 from ..io.layers import WGS84, geodesic_area_km2, pixel_size_m, require_crs, transform_of
 
+KNOWN = 0.5  # share of a border beside which pixels must be known: an assumption
 LANDSAT_M = 30.0  # where nothing tells the pixel size: an assumption
 UNCERTAIN = ("probability", "entropy")  # layers of a prediction, the more telling first
 
@@ -19,9 +20,10 @@ def expected_area_error(outlines, prediction=None, pixel_m=None):
     It orders a review; it is no interval. With a prediction, the pixels along the border, half a pixel to
     both sides of it, count with their chance of being wrong; ground farther away is taken to be right
     (assumption), and probabilities to be calibrated. Of `probability` the chance is 1 minus the largest; of
-    `entropy` alone half of it, what two classes come to at most (assumption for more). Without, or where
-    pixels are missing, `area_unc_km2` of the outlines counts, and where that is missing half a pixel along
-    the whole border (assumption).
+    `entropy` alone half of it, what two classes come to at most (assumption for more). Beyond the scene, and
+    where it has no data, a border counts as the rest of it does on average. Without a prediction, or where
+    pixels are missing along more than half of a border (assumption), `area_unc_km2` of the outlines counts,
+    and where that is missing half a pixel along the whole border (assumption).
 
     Parameters
     ----------
@@ -91,7 +93,10 @@ def ring_points(shapes):
 
 
 def chances_along(outlines, layer):
-    """Chance of being wrong of the pixels on both sides of a border, added, its mean along it; (n,)."""
+    """Chance of being wrong of the pixels on both sides of a border, added, its mean along it; (n,).
+
+    NaN where pixels of a side are missing along more than half of it.
+    """
     layer = layer.transpose(..., "y", "x")
     transform, found = transform_of(layer), np.zeros(len(outlines))
     shapes = outlines.geometry.to_crs(require_crs(layer, "A prediction").to_wkt())
@@ -105,7 +110,12 @@ def chances_along(outlines, layer):
     for side in (-1, 1):
         column, line = np.floor((one + two) / 2 + side * beside).astype(int).T
         chance = chances_at(layer, line, column)
-        found += np.bincount(row, chance * length, len(outlines)) / np.bincount(row, length, len(outlines))
+        known = np.isfinite(chance)
+        seen, wrong = (
+            np.bincount(row[known], each[known], len(outlines)) for each in (length, chance * length)
+        )
+        enough = seen >= KNOWN * np.bincount(row, length, len(outlines))
+        found += np.divide(wrong, seen, where=enough & (seen > 0), out=np.full(len(outlines), np.nan))
     return found
 
 

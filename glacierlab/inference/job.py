@@ -22,6 +22,7 @@ from .cluster import cluster
 
 MANIFEST, ARRAYS = "manifest.json", "map.zarr"  # in the working folder
 JOB = "glacierlab_job"  # attribute of a finished map: what it was made of
+ASKED = ("tile", "overlap", "blend", "tta", "precision", "batch_size")  # arguments that a caller can repeat
 LOOKS, WINDOW = 8, 32  # windows on each diagonal, and their side, whose values tell a scene from others
 
 
@@ -285,7 +286,11 @@ def require_about(path, known, about):
     other = [key for key in looked if known.get(key) != about[key]]
     if other:
         told = " and ".join(dict.fromkeys("scene" if key == "values" else key for key in other))
-        raise GlacierlabError(f"{path} holds a map of another {told}: delete it, or choose another name.")
+        before = ", ".join(f"{key}={known[key]}" for key in other if key in ASKED and known.get(key))
+        raise GlacierlabError(
+            f"{path} holds a map of another {told}: delete it, or choose another name."
+            + f" It was begun with {before}, and goes on with that." * bool(before)
+        )
 
 
 def opened(path):

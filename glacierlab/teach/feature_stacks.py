@@ -108,9 +108,13 @@ def alike_bands(answer, bands):
     if len(names) != 2 or not set(names) <= set(known):
         return "unknown", dict(choices=", ".join(known))
     table = pixels(bands, all=bands.notnull().all("feature")).corr()
-    yours, best = table.loc[names[0], names[1]], table.mask(np.eye(len(table), dtype=bool)).max().max()
+    others = table.mask(np.eye(len(table), dtype=bool)).stack()
+    yours, best = table.loc[names[0], names[1]], others.max()
     facts = dict(first=names[0], second=names[1], correlation=yours)
-    return "right" if yours >= best - ALIKE else "unlike", facts
+    if yours < best - ALIKE:
+        return "unlike", facts
+    closer = f" ({' and '.join(others.idxmax())} are closer still: {best:.4f})" if yours < best else ""
+    return "right", facts | dict(closer=closer)
 
 
 def texture_window(answer, image, debris, ground):

@@ -71,7 +71,8 @@ def worst_confusion(answer, confusion):
         return "unknown", dict(choices=", ".join(names))
     wrong = confusion.mask(np.eye(len(names), dtype=bool))
     yours = wrong.loc[tuple(answer)]
-    facts = dict(actual=answer[0], predicted=answer[1], percent=100 * yours)
+    missed = wrong.max(axis=1).idxmax()
+    facts = dict(actual=answer[0], predicted=answer[1], percent=100 * yours, missed=missed)
     if yours == wrong.max().max():
         return "right", facts
     turned = wrong.loc[tuple(answer)[::-1]] == wrong.max().max()

@@ -1,6 +1,6 @@
 """Lesson 6: verdicts of its exercises, (answer, data…) → what was found and the facts that its text names."""
 
-MUCH = 0.05  # of IoU, from which on a class owes much to a layer, an assumption
+MUCH = 0.1  # of IoU, from which on a class owes much to a layer, an assumption
 HARDLY = 0.2  # share of that loss which is little beside it, an assumption
 REPLACED = 0.25  # share of a loss up to which other layers stand in, an assumption
 

@@ -189,7 +189,7 @@ def border_offset(answer, ours, theirs):
         return "right", facts
     if abs(number + offset) <= SHIFT_NEAR_M:
         return "sign", facts
-    return ("distance" if number > offset > 0 else "off"), facts
+    return ("distance" if 3 * offset > number > offset > 0 else "off"), facts
 
 
 JUDGES = (outlines_to_review, net_change, sound_outlines, border_offset)

@@ -18,7 +18,7 @@ AS_LOW = 0.1  # share by which a loss may be above the lowest: curves are jagged
 AS_NEAR = 0.005  # of an accuracy, an assumption
 AS_GOOD = 0.9  # share of the best IoU that is as good, an assumption
 RARE = 0.001  # share of the pixels below which a class cannot be judged, an assumption
-LUCK = 0.05  # of an IoU: by how much another seed may move it, an assumption
+LUCK = 0.1  # of an IoU: by how much another seed may move it, an assumption
 
 
 def lesson_patches(seed=40, layers=None, *, size=32, stride=16):

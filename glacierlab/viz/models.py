@@ -18,8 +18,8 @@ CURVES = {  # title of a panel → column of a history → its name
     "score of validation": {
         "val_miou": "mean IoU",
         "val_accuracy": "accuracy",
-        "val_iou": "mean IoU but the first class",
-        "val_dice": "soft Dice",
+        "val_iou": "mean IoU without background",
+        "val_dice": "Dice of probabilities",
     },
     "learning rate": {"lr": "learning rate"},
 }
@@ -282,7 +282,7 @@ def importance_figure(table):
     groups = from_below(groups, table[table["method"] == methods[0]], "group", "importance")
     size = (1.4 + 2.6 * len(classes), (0.7 + 0.3 * len(groups)) * len(methods) + 0.4)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(methods), len(classes), sharex="row", sharey=True, squeeze=False)
+    axes = figure.subplots(len(methods), len(classes), sharex=True, sharey=True, squeeze=False)
     for method, panels in zip(methods, axes, strict=True):
         for name, ax in zip(classes, panels, strict=True):
             here = table[(table["method"] == method) & (table["class"] == name)]
