@@ -1,8 +1,8 @@
-"""How fast are principal components and the tasselled cap?
+"""How fast are principal components and the tasseled cap?
 
 PCA: fit and three components of a (10, 4096, 4096) float32 stack with 5 % NaN, against scikit-learn on the
 observed pixels (IncrementalPCA and the covariance solver); aims: 5 and 20 times as fast in a quarter of the
-memory. Tasselled cap: six bands of 4096 x 4096 to six components, against one matrix product; aim: 2 x.
+memory. Tasseled cap: six bands of 4096 x 4096 to six components, against one matrix product; aim: 2 x.
 Medians of interleaved rounds; the peak memory of each in a process of its own, after a small run (Linux).
 """
 
@@ -63,7 +63,7 @@ def require_exact(stack):
 
 
 def caps(side):
-    """Our tasselled cap and the same by one matrix product."""
+    """Our tasseled cap and the same by one matrix product."""
     import glacierlab as gl
 
     rng = np.random.default_rng(1)
@@ -73,7 +73,7 @@ def caps(side):
     rows = list(gl.tables.TASSELED_CAP["landsat8_oli_toa_baig2014"].coefficients.values())
     matrix = np.array(rows, np.float32)
     return {
-        "tasselled cap, six components": lambda: scene.glacier.tasseled_cap().values,
+        "tasseled cap, six components": lambda: scene.glacier.tasseled_cap().values,
         "one product by np.tensordot": lambda: np.tensordot(matrix, values, axes=1),
     }
 
@@ -131,7 +131,7 @@ def main():
     ways = dict(reversed(caps(asked.side).items()))
     np.testing.assert_allclose(*(way() for way in ways.values()), atol=1e-5)
     rounds = [{name: timeit(way, number=1) for name, way in ways.items()} for _ in range(7)]
-    compare(f"Tasselled cap of {asked.side} x {asked.side} pixels", rounds)
+    compare(f"Tasseled cap of {asked.side} x {asked.side} pixels", rounds)
 
 
 if __name__ == "__main__":

@@ -311,7 +311,7 @@ BAD_OPTIONS = [
     ({"limits": (50, 101)}, "two percentiles"),
     ({"max_pixels": True}, "whole number"),
     ({"max_pixels": 0}, "whole number"),
-    ({"table": "tct"}, "tasselled-cap table 'tct'"),
+    ({"table": "tct"}, "tasseled-cap table 'tct'"),
     ({"pca_bands": "red"}, "list of names"),
     ({"layers": None}, "list of names"),
     ({"layers": {"red"}}, "list of names"),
@@ -344,7 +344,7 @@ def test_a_recipe_may_be_for_several_sensors(scene):
     xr.testing.assert_equal(again.apply(scene), recipe.apply(other).assign_attrs(sensor="landsat_oli"))
     with pytest.raises(RadiometryError, match="'landsat_tm' with 'sr' here"):
         recipe.apply(scene.assign_attrs(sensor="landsat_tm"))
-    with pytest.raises(RadiometryError, match="a tasselled cap is made for one"):
+    with pytest.raises(RadiometryError, match="a tasseled cap is made for one"):
         gl.Recipe(["tasseled_cap"]).fit([scene, other])
     with pytest.raises(RadiometryError, match="some scenes do not say theirs"):
         gl.Recipe(["red"]).fit([scene, scene.assign_attrs(sensor=None)])

@@ -61,7 +61,7 @@ def test_pan_thermal_and_atmospheric_bands_and_layers_make_no_components(made):
     assert recipe.fitted.pca.features == ["coastal", "blue", "green", "red", "nir", "swir16", "swir22"]
 
 
-def test_a_table_of_the_tasselled_cap_is_kept(made):
+def test_a_table_of_the_tasseled_cap_is_kept(made):
     table = "landsat8_oli_toa_baig2014"
     recipe = gl.Recipe(["tasseled_cap"], table=table, **PLAIN).fit(made)
     expected = made.glacier.tasseled_cap(table)

@@ -1,4 +1,4 @@
-"""Tasselled cap and principal components: tables that hold together, fits that replay."""
+"""Tasseled cap and principal components: tables that hold together, fits that replay."""
 
 import json
 import warnings
@@ -32,7 +32,7 @@ def bands():
     return scene
 
 
-# ---- tasselled cap ----
+# ---- tasseled cap ----
 
 OFF_DIAGONAL = {"landsat4_tm_dn_crist1984": 0.0013, "landsat5_tm_dn_crist1986": 0.0877}  # others 1e-4
 NORMS = {"landsat5_tm_dn_crist1986": [0.9559, 0.9895, 0.9157, 0.9691]}  # others 1
@@ -122,7 +122,7 @@ def test_missing_band_and_unknown_table(bands):
     scene = bands.assign_attrs(sensor="landsat_oli", radiometry="sr")
     with pytest.raises(MissingBandError, match=r"needs \['swir22'\]"):
         tasseled_cap(scene.drop_vars("swir22"))
-    with pytest.raises(UnknownNameError, match="Unknown tasselled-cap table 'baig'"):
+    with pytest.raises(UnknownNameError, match="Unknown tasseled-cap table 'baig'"):
         tasseled_cap(scene, table="baig")
 
 

@@ -84,6 +84,7 @@ def dashboard(folders, with_inspect, **options):
     from ..apps.gallery import boards
     from ..apps.serving import serve
 
+    click.echo(f"Measuring {named(folders)} …", err=True)
     pages = boards(folders, with_inspect)
     if with_inspect and not any(path.endswith("/inspect") for path in pages):
         click.echo(

@@ -80,7 +80,7 @@ class Fit:
     pixels: int = 0  # that were looked at
     variables: tuple[str, ...] = ()  # of the scenes that are layers by their own names
     floors: dict = field(default_factory=dict)  # smallest denominators of ratios, by band
-    table: str | None = None  # of the tasselled cap
+    table: str | None = None  # of the tasseled cap
     pca: PCA | None = None
     quantizers: dict = field(default_factory=dict)  # by what the texture looks at
     normalizer: Normalizer | None = None

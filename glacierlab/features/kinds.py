@@ -19,7 +19,7 @@ def kind_of_scene(scene):
 
 
 def require_one_kind(scenes, *, capped):
-    """RadiometryError unless one recipe can serve all scenes; with a tasselled cap (`capped`), one sensor."""
+    """RadiometryError unless one recipe can serve all scenes; with a tasseled cap (`capped`), one sensor."""
     sensors, radiometries = (
         sorted(set(map(str, each))) for each in zip(*map(kind_of_scene, scenes), strict=True)
     )
@@ -30,7 +30,7 @@ def require_one_kind(scenes, *, capped):
         )
     if len(sensors) > 1 and (capped or sensors_of(scenes) is None):
         why = (
-            "a tasselled cap is made for one: leave it out, or fit a recipe for each sensor"
+            "a tasseled cap is made for one: leave it out, or fit a recipe for each sensor"
             if capped
             else "some scenes do not say theirs: open them with sensor="
         )

@@ -63,7 +63,7 @@ class Context:
     """What the reading of a name depends on beside the tables."""
 
     variables: tuple[str, ...] = ()  # of the scene, which are layers by their own names
-    table: str | None = None  # of the tasselled cap; None: not chosen yet
+    table: str | None = None  # of the tasseled cap; None: not chosen yet
     pca_bands: tuple[str, ...] = ()
 
 
@@ -144,7 +144,7 @@ def read_tasseled_cap(name, rest, context):
     published = row.coefficients if row else {c: 0 for r in TASSELED_CAP.values() for c in r.coefficients}
     asked = rest.split(",") if rest else list(row.coefficients) if row else []
     for component in asked:
-        lookup(published, component, kind="tasselled-cap component")
+        lookup(published, component, kind="tasseled-cap component")
     features = tuple(f"tasseled_cap:{component}" for component in asked)
     return Layer(name, "tasseled_cap", "tasseled_cap", features, tuple(row.bands) if row else ())
 

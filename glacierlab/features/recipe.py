@@ -105,7 +105,7 @@ class Recipe:
         if self.pca_bands is not None:
             settle("pca_bands", tuple(map(band_name, names_of(self.pca_bands, "pca_bands"))))
         if self.table is not None:
-            lookup(TASSELED_CAP, self.table, kind="tasselled-cap table")
+            lookup(TASSELED_CAP, self.table, kind="tasseled-cap table")
         for name in ("normalize", "standardize"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise GlacierlabError(f"{name}={getattr(self, name)!r}: give True or False.")
@@ -148,7 +148,7 @@ class Recipe:
         Parameters
         ----------
         scenes : xarray.Dataset or sequence of them
-            (y, x), of one radiometry; of several sensors where no layer is a tasselled cap, and the recipe
+            (y, x), of one radiometry; of several sensors where no layer is a tasseled cap, and the recipe
             then serves these sensors.
 
         Returns
@@ -162,7 +162,7 @@ class Recipe:
         MissingBandError
             A scene cannot yield a layer; all such layers are told.
         RadiometryError
-            The scenes differ in radiometry, or in sensor though a tasselled cap is asked; or no tasselled
+            The scenes differ in radiometry, or in sensor though a tasseled cap is asked; or no tasseled
             cap fits them.
         GlacierlabError
             A feature comes twice, or has no observed pixel.
@@ -363,7 +363,7 @@ def start(recipe, scenes):
 
 
 def takes_cap(layers):
-    """Whether a tasselled cap is among layers by name."""
+    """Whether a tasseled cap is among layers by name."""
     return any(name.partition(":")[0] == "tasseled_cap" for name in layers)
 
 

@@ -61,7 +61,7 @@ def fit_of(recipe, saved):
         limits = {name: tuple(pair) for name, pair in own.limits.items()}
         fitted = replace(fitted, normalizer=replace(own, limits=limits, ratios=tuple(own.ratios)))
     if fitted.table is not None:
-        lookup(TASSELED_CAP, fitted.table, kind="tasselled-cap table")
+        lookup(TASSELED_CAP, fitted.table, kind="tasseled-cap table")
     if not isinstance(fitted.sensor, str | None) or not isinstance(fitted.radiometry, str):
         raise ValueError("it does not say what scenes it was fitted to")
     for what in ("scenes", "pixels", "pixel_size_m"):
@@ -78,7 +78,7 @@ def require_fitted(recipe, fitted):
     features = [name for each in layers for name in each.features]
     require_once(features)
     if any(not each.features for each in layers):
-        raise ValueError("the tasselled-cap table is missing")
+        raise ValueError("the tasseled-cap table is missing")
     images = {texture_name(each) for each in layers if each.group == "glcm"}
     if images != set(fitted.quantizers):
         raise ValueError(f"textures look at {sorted(images)}, gray levels are of {sorted(fitted.quantizers)}")

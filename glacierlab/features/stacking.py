@@ -53,7 +53,7 @@ def require_layers(scene, layers):
 def make(scene, layers, recipe):
     """Features by name, each (y, x) float32, lazy where the scene is.
 
-    Each source is asked once for all its features: the components, one tasselled cap, one pass over the
+    Each source is asked once for all its features: the components, one tasseled cap, one pass over the
     DEM, one texture call an image.
     """
     made = components(scene, recipe.fitted.pca, max((each.components for each in layers), default=0))

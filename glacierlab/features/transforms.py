@@ -1,4 +1,4 @@
-"""Linear transforms of bands: tasselled cap by published tables, principal components by fit and replay."""
+"""Linear transforms of bands: tasseled cap by published tables, principal components by fit and replay."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ STRIP = 2**13  # pixels that stay in the processor's cache
 PARTS, PART = 16, 2**15  # at most so many, of at least so many pixels
 
 
-# ---- tasselled cap ----
+# ---- tasseled cap ----
 
 
 def tasseled_cap(scene, table=None):
@@ -59,7 +59,7 @@ def tasseled_cap(scene, table=None):
     'Zhai et al. 2022, Remote Sensing of Environment 274, 112992, doi:10.1016/j.rse.2022.112992'
     """
     name = default_table(scene) if table is None else table
-    row = lookup(TASSELED_CAP, name, kind="tasselled-cap table")
+    row = lookup(TASSELED_CAP, name, kind="tasseled-cap table")
     require_same_numbers(scene, name, row)
     bands = require_bands(scene, row.bands, needed_by=f"tasseled_cap ({name})")
     components = list(row.coefficients)
@@ -78,7 +78,7 @@ def tasseled_cap(scene, table=None):
         keep_attrs=True,
     )
     values = values.transpose("feature", ...).assign_coords(feature=components).rename("tasseled_cap")
-    values.attrs = {"long_name": "tasselled cap", "table": name, "source": row.source}
+    values.attrs = {"long_name": "tasseled cap", "table": name, "source": row.source}
     return values.assign_attrs(radiometry=scene.attrs.get("radiometry", "unknown"))
 
 
@@ -116,13 +116,13 @@ def default_table(scene):
             return name
         if wanted in row.stands_in_for:
             warn(
-                f"No tasselled cap was published for {sensor!r} at {radiometry!r}: {name!r} ({row.input}) "
+                f"No tasseled cap was published for {sensor!r} at {radiometry!r}: {name!r} ({row.input}) "
                 "stands in. Say table= if that is meant."
             )
             return name
     known = [f"{name} ({row.input})" for name, row in TASSELED_CAP.items() if row.sensor == sensor]
     raise RadiometryError(
-        f"No tasselled cap fits sensor {sensor!r} with {radiometry!r} values. "
+        f"No tasseled cap fits sensor {sensor!r} with {radiometry!r} values. "
         f"Published for this sensor: {'; '.join(known) or 'none'}. "
         "Convert the scene, or choose one with table=."
     )

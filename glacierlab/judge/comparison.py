@@ -169,6 +169,7 @@ MODELS = ["model", "trained_on", "architecture", "features", "layers", "inferenc
 
 def said(value, low, high):
     """A value with its interval, for people."""
+    value, low, high = (round(each, 3) + 0.0 for each in (value, low, high))  # no -0.000
     return f"{value:.3f}" if np.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
