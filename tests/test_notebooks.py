@@ -205,6 +205,12 @@ def test_pictures_in_the_text_of_a_notebook_have_a_text_of_their_own(path):
 
 
 @every_notebook
+def test_a_notebook_writes_formulas_that_need_no_script_to_be_drawn(path):
+    prose = re.sub(r"```.*?```|`[^`]*`", "", prose_of(path), flags=re.DOTALL)
+    assert re.findall(r"\$[^$\n]+\$", prose) == []
+
+
+@every_notebook
 def test_a_notebook_names_no_other_host_and_no_place_of_one_machine(path):
     sources = "\n".join(cell.source for cell in read(path).cells)
     hosts = {urlsplit(found).hostname for found in re.findall(r"https?://[^\s)\"'>`]+", sources)}

@@ -264,6 +264,7 @@ def test_chunks_change_nothing(rows, cols):
     [
         (["ndssi"], UnknownNameError, "Did you mean 'ndsi'"),
         (["slop"], UnknownNameError, "Did you mean 'slope'"),
+        (["pc2"], UnknownNameError, "'pca:2' makes"),
         (["truth"], UnknownNameError, "truth"),
         (["red/gren"], UnknownNameError, "Did you mean 'green'"),
         (["glcm:nir:contrst"], UnknownNameError, "Did you mean 'contrast'"),

@@ -94,6 +94,8 @@ def read_layer(name, context=None):
         return read_variable(name)
     if name in TERRAIN:
         return Layer(name, "terrain", "terrain", ANGLES.get(name, (name,)), ("elevation",))
+    if found := COMPONENT.fullmatch(name):
+        raise UnknownNameError(f"{name!r} is no layer by itself: 'pca:{found[1]}' makes components up to it.")
     return read_spectral(name, context)
 
 
