@@ -75,6 +75,22 @@ def prints(page, text):
     raise AssertionError(f"{text!r} is not in {printed!r}")
 
 
+MAPS = """() => {
+  const models = [...Bokeh.documents.at(-1)._all_models.values()]
+  const {x_range: x, y_range: y} = models.find(each => each.type == "Figure" && each.inner_width > 400)
+  const tables = models.filter(each => each.type == "ColumnDataSource").map(each => each.data)
+  const covers = ({image, x: [left], dw: [width], y: [bottom], dh: [height]}) => image.length > 0 &&
+    left < x.start && x.end < left + width && bottom < y.start && y.end < bottom + height &&
+    width < 1.5 * (x.end - x.start)
+  return [tables.some(each => each.image && covers(each)), tables.find(each => each.ring).x.length > 0]
+}"""  # whether the picture is that of the view, and corners are shown
+
+
+def maps(page, pictured, corners):
+    """Wait until the browser has the picture of its view, and corners or none."""
+    page.wait_for_function(f"String(({MAPS})()) == '{pictured},{corners}'.toLowerCase()", timeout=20_000)
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_inspector_answers_in_jupyterlab(lab):
@@ -85,6 +101,12 @@ def test_the_inspector_answers_in_jupyterlab(lab):
     prints(page, "1 1 ")
     page.get_by_role("button", name="Undo").last.click()
     prints(page, "1 2 ")
+    maps(page, True, False)
+    for name, corners in [("Next ›", False), ("Edit corners", True), ("Edit corners", False),
+                          ("Edit corners", True), ("Next ›", False), ("‹ Previous", False)]:  # fmt: skip
+        page.get_by_role("button", name=name, exact=True).click()
+        page.wait_for_timeout(1500)
+        maps(page, True, corners)
     page.locator(".bk-tab").nth(2).click()
     page.get_by_text("Above it").wait_for()
     prints(page, "2 2 ")

@@ -179,6 +179,73 @@ def test_what_cannot_be_drawn_is_told_as_text(view, pictured):
     document.settle(lambda: image(view) and not view._busy)
 
 
+def test_a_view_that_is_set_while_a_session_is_held_is_drawn_once(view):
+    slow, document = Slow(), Session(view)
+    view._size = {"inner_width": 700, "inner_height": 480}
+    view.show("base", slow, "any")
+    slow.go.release()
+    document.settle(lambda: image(view) and not view._busy)
+    document.hold()  # as Panel does while it answers
+    view.zoom_to((0, 0, 600, 900))
+    document.settle(lambda: len(slow.asked) == 2)
+    document.unhold()  # now the session is told of its ranges
+    slow.go.release(9)
+    document.settle(lambda: image(view)[1] == slow.asked[1] and not view._busy)
+    assert len(slow.asked) == 2
+
+
+@pytest.fixture
+def notebook(view):
+    """What a notebook with the map was sent; its document is held, as Panel does when a button is clicked."""
+    comms = pytest.importorskip("pyviz_comms", reason="a notebook speaks through pyviz_comms")
+    sent = []
+
+    class Heard(comms.Comm):
+        def send(self, data=None, metadata=None, buffers=()):
+            sent.append(str(data))
+
+    comm, document = Heard(), Document()
+    comm._comm = True
+    document.add_root(view.panel().get_root(document, comm))
+    document.hold()
+    yield sent
+    document.clear()
+
+
+def test_a_view_that_is_set_is_drawn_in_a_notebook_at_once(view, pictured, notebook):
+    rendered = []
+    draw = pictured.render
+    pictured.render = lambda *given, **options: rendered.append(given) or draw(*given, **options)
+    view.show("base", pictured, "red")
+    left, bottom, *_ = pictured.bounds
+    for size in (600, 900):
+        view.zoom_to((left, bottom, left + size, bottom + size))
+        (x0, y0, x1, y1), bounds = view.view[0], image(view)[1]
+        assert bounds[0] < x0 < x1 < bounds[2]
+        assert bounds[1] < y0 < y1 < bounds[3]
+        assert view._pictures["base"].data_source.id in "".join(notebook)
+        notebook.clear()
+    assert len(rendered) == 3
+    view.figure.document.unhold()
+    assert len(rendered) == 3
+
+
+def test_what_is_edited_drawn_or_hidden_is_sent_to_a_notebook_at_once(view, pictured, outlined, notebook):
+    view.show("base", pictured, "red")
+    view.outline("mapped", outlined, color="red")
+    shape = outlined.geometry.iloc[0]
+    steps = [
+        lambda: view.edit(shape), lambda: view.edit(None), lambda: view.draw("line"),
+        lambda: click(view, 1, 2), lambda: view.draw(None), lambda: view.hide("base"),
+        lambda: view.recolor("mapped", ["blue"] * len(outlined)), lambda: view.remove("mapped"),
+    ]  # fmt: skip
+    for number, step in enumerate(steps):
+        notebook.clear()
+        step()
+        assert notebook, number
+        assert not view.figure.document.callbacks._held_events, number
+
+
 # ---- outlines ----
 
 

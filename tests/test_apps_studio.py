@@ -14,7 +14,8 @@ pytest.importorskip("panel", reason="the apps need panel")
 
 from glacierlab.apps.holdings import held
 from glacierlab.apps.pieces import facts, paragraph, plain, shown, swatches, update
-from glacierlab.errors import GlacierlabError, InventoryError, UnknownNameError
+from glacierlab.apps.review_tab import told_of_flaws
+from glacierlab.errors import DataWarning, GlacierlabError, InventoryError, UnknownNameError
 from glacierlab.report import Reference
 
 HOSTILE = ["<script>alert(1)</script>", "x" * 300, "جبل جليدي", "a\nb;`$(rm)`", "'\"&amp;"]
@@ -181,6 +182,51 @@ def test_saving_tells_when_and_is_found_again(made, mapped, package):
     again = gl.apps.inspect(studio.desk.holdings, analyst="Ben")  # what a server read before it was saved
     assert "rejected" in set(again.review.queue.status)
     assert again.review.trail.reason.tolist() == ["snow <b>patch</b>"]
+
+
+BOW_TIE = shapely.Polygon([(0, 0), (900, 900), (900, 0), (0, 900)])
+
+
+def test_saving_names_outlines_that_cross_themselves(made, mapped, package):
+    studio = gl.apps.inspect(made, mapped, package, analyst="Ana")
+    left, bottom, *_ = studio.desk.holdings.bounds
+    crossing = shapely.affinity.translate(BOW_TIE, left, bottom)
+    first, second = studio.review.queue.id[:2]
+    studio.review.replace(first, crossing)
+    studio.refresh()
+    assert "⚠ invalid: Self-intersection" in studio.queue.about.object
+    assert "[" not in studio.queue.about.object  # where it crosses is seen on the map
+    studio.queue.save.clicks += 1
+    called = studio.desk.called()
+    assert studio.said.startswith("Saved: 1 outline changed, in outlines.gpkg.")
+    assert f"But {called[first]} crosses itself: try Repair." in studio.said
+    assert "⚠" in studio.status.object
+    with pytest.warns(DataWarning, match="1 of .* polygons were invalid"):
+        gl.open_inventory(package)
+    studio.review.replace(second, crossing)
+    studio.queue.save.clicks += 1
+    assert f"{called[first]}, {called[second]} cross themselves: try Repair." in studio.said
+    for one in (first, second):
+        studio.review.repair(one)
+    studio.queue.save.clicks += 1
+    assert "Repair" not in studio.said
+    assert "⚠" not in studio.status.object
+
+
+@pytest.mark.parametrize(
+    ("flaws", "told"),
+    [
+        ({"ice 3": "Ring Self-intersection"}, "ice 3 crosses itself: try Repair."),
+        ({"ice 3": "Holes are nested"}, "ice 3 is invalid: try Repair."),
+        (
+            dict.fromkeys("abcdefg", "Self-intersection"),
+            "a, b, c, d, e and 2 more cross themselves: try Repair.",
+        ),
+        ({"a": "Self-intersection", "b": "Nested shells"}, "a, b are invalid: try Repair."),
+    ],
+)
+def test_flaws_are_told_by_what_they_are(flaws, told):
+    assert told_of_flaws(flaws) == told
 
 
 def test_what_memory_holds_is_saved_to_a_new_file(studio, tmp_path):

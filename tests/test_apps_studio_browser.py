@@ -75,6 +75,12 @@ def athabasca_package(athabasca, tmp_path):
     return tmp_path / "outlines.gpkg"
 
 
+CORNERS = """() => {
+  const models = [...Bokeh.documents[0]._all_models.values()]
+  return models.find(each => each.type == "ColumnDataSource" && each.data.ring).data.x.length
+}"""  # that the map shows
+
+
 def test_a_corner_is_moved_and_back_an_outline_rejected_saved_and_found_again(
     opened, athabasca, athabasca_outline, athabasca_package
 ):
@@ -106,6 +112,9 @@ def test_a_corner_is_moved_and_back_an_outline_rejected_saved_and_found_again(
     page.keyboard.press("u")
     said(page, "Undone")
     assert studio.review.queue.set_index("id").area_km2["ice 3"] == pytest.approx(area)
+    assert page.evaluate(CORNERS) > 0
+    page.get_by_role("button", name="Edit corners").click()
+    page.wait_for_function(f"({CORNERS})() == 0")
     page.get_by_role("button", name="Reject").click()
     said(page, "needs a reason")
     page.get_by_label("Reason").fill("a snow patch")

@@ -173,7 +173,7 @@ class Sheet:
     def problems(self, one, extent=None):
         """What is wrong with an outline, in words; see `Review.problems`."""
         shape = self.rows[one].geometry
-        found = [] if shape.is_valid else [f"invalid: {shapely.is_valid_reason(shape)}"]
+        found = [] if shape.is_valid else [f"invalid: {flaw_of(shape)}"]
         found += [f"overlaps {other} by {m2:,.0f} m²" for other, m2 in self.overlaps(one).items()]
         if extent is not None and not extent.covers(mine := usable(shape)) and mine.area:
             share = 1 - shapely.intersection(mine, extent).area / mine.area
@@ -215,6 +215,11 @@ def usable(shape):
     if shape.is_valid:
         return shape
     return polygonal(shapely.make_valid(shape, method="structure", keep_collapsed=False))
+
+
+def flaw_of(shape):
+    """Why a shape is invalid, in GEOS's words without the place."""
+    return shapely.is_valid_reason(shape).partition("[")[0].strip()
 
 
 # ---- shapes: each gives new ones or says why not ----

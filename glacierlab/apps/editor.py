@@ -19,7 +19,7 @@ class Editor:
     ----------
     figure : bokeh.plotting.figure
     changed : function
-        Called without arguments when `editing` or `drawing` changes.
+        Called without arguments when `editing`, `drawing` or what is drawn changes.
     """
 
     def __init__(self, figure, changed):
@@ -98,6 +98,7 @@ class Editor:
         if not corners or (event.x, event.y) != corners[-1]:
             corners.append((event.x, event.y))
         self._path.data = {"x": [x for x, _ in corners], "y": [y for _, y in corners]}
+        self._changed()
 
     def _moved(self, attr, old, new):
         if self._quiet or self._parts is None:

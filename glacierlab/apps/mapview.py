@@ -75,6 +75,7 @@ class MapView:
         self._done = {}  # what is drawn now, by slot or outlines
         self._moved, self._tapped = [], []
         self._view, self._size = None, {}  # that listeners know; pixels, once a browser tells
+        self._asked, self._zooming = None, False  # the view that was last to be drawn
         self.figure, self.place, self.message = new_figure(self.crs, self.bounds, height, dark)
         self._pan = self.figure.toolbar.active_drag
         self._pictures, self.swipe = picture_slots(self.figure, SLOTS)
@@ -88,13 +89,17 @@ class MapView:
     # ---- the figure ----
 
     def _listen(self):
-        ask = lambda attr, old, new: self._ask()
         for name in ("start", "end"):
-            self.figure.x_range.on_change(name, ask)
-            self.figure.y_range.on_change(name, ask)
+            self.figure.x_range.on_change(name, self._ranged)
+            self.figure.y_range.on_change(name, self._ranged)
         for name in ("inner_width", "inner_height"):
             self.figure.on_change(name, self._sized)
         self.figure.on_event(Tap, self._on_tap)
+
+    def _ranged(self, attr, old, new):
+        """The view is another; where `zoom_to` made it so, it has asked already."""
+        if not self._zooming and self.view != self._asked:
+            self._ask()
 
     def _sized(self, attr, old, new):
         if new:
@@ -144,6 +149,7 @@ class MapView:
         self._done.pop(slot, None)
         self._pictures[slot].visible = False
         self._pictures[slot].data_source.data = NO_PICTURE
+        self._send()
 
     def outline(self, name, outlines, *, color, width=2, fill=None, alpha=0.4, hover=()):
         """Draw outlines, anew where some of that name are drawn.
@@ -164,7 +170,7 @@ class MapView:
             they hold.
         """
         labels = dict(hover) if isinstance(hover, dict) else {column: column for column in hover}
-        self.remove(name)
+        self._take_out(name)
         drawing = Drawing(outlines, color=color, fill=fill, hover=labels.values())
         columns = {"xs": [], "ys": [], "color": [], "fill": []} | {f"told{k}": [] for k in range(len(labels))}
         look = dict(line_color="color", fill_color="fill", line_width=width, fill_alpha=alpha)
@@ -199,9 +205,14 @@ class MapView:
         rows = drawing.rows_in(self._done["outlines", name][1])
         columns = drawing.colors_of(rows)
         drawn.data_source.patch({key: [(slice(None), column)] for key, column in columns.items()})
+        self._send()
 
     def remove(self, name):
         """Draw the outlines of that name no more."""
+        self._take_out(name)
+        self._send()
+
+    def _take_out(self, name):
         if name not in self._drawings:
             return
         _, drawn, marked, tools, casing = self._drawings.pop(name)
@@ -226,13 +237,22 @@ class MapView:
         return (x.start, y.start, x.end, y.end), (int(size["inner_height"]), int(size["inner_width"]))
 
     def zoom_to(self, bounds, margin=0.2):
-        """Look at bounds and a share of their size around them."""
+        """Look at bounds and a share of their size around them.
+
+        It is asked for here, once: a session tells of its ranges after all are set, and a notebook of none.
+        """
         left, bottom, right, top = map(float, bounds)
         _, (height, width) = self.view
         pixel = (1 + 2 * margin) * max((right - left) / width, (top - bottom) / height) or 10 / width
         x, y = (left + right) / 2, (bottom + top) / 2
-        self.figure.x_range.update(start=x - pixel * width / 2, end=x + pixel * width / 2)
-        self.figure.y_range.update(start=y - pixel * height / 2, end=y + pixel * height / 2)
+        self._zooming = True
+        try:
+            self.figure.x_range.update(start=x - pixel * width / 2, end=x + pixel * width / 2)
+            self.figure.y_range.update(start=y - pixel * height / 2, end=y + pixel * height / 2)
+        finally:
+            self._zooming = False
+        if self.view != self._asked:
+            self._ask()
 
     def on_moved(self, function):
         """Call function(bounds, shape) after the view was moved or sized."""
@@ -246,13 +266,12 @@ class MapView:
 
     def _ask(self):
         """Have what is shown drawn for the view: soon and elsewhere, or at once without a browser."""
-        document = self.figure.document
+        document, self._asked = self.figure.document, self.view
         if document is None or document.session_context is None:
             if pn.state.curdoc is None or pn.state.curdoc.session_context is None:
                 for draw in self._steps(self._draw_outlines):
                     self._put(draw())
-                if self._pane is not None:
-                    pn.io.push_notebook(self._pane)  # where a notebook shows it
+                self._send()
             return  # in a session it is drawn when the browser says how large it is
         if len(self._size) < 2:
             return
@@ -262,6 +281,11 @@ class MapView:
                 return
             self._busy = True
         POOL.submit(self._work, document)
+
+    def _send(self):
+        """Show in a notebook what is set here: there Panel sends of itself what its own widgets are."""
+        if self._pane is not None:
+            pn.io.push_notebook(self._pane)  # which does nothing in a session
 
     def _work(self, document):
         """Draw until nobody wants another view; a view that was passed over meanwhile is never drawn."""
@@ -382,6 +406,7 @@ class MapView:
         for _, drawn, _, tools, _ in self._drawings.values():
             for tool in tools:
                 tool.renderers = [] if busy else [drawn]
+        self._send()
 
     def _on_tap(self, event):
         if not (self._editor.editing or self._editor.drawing):

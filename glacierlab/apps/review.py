@@ -10,9 +10,9 @@ import pandas as pd
 from ..errors import InventoryError, require_outlines, warn
 from .acts import Acts, legible, utc_now
 from .doubts import expected_area_error
-from .editing import REJECTED, Sheet
+from .editing import REJECTED, Sheet, flaw_of
 from .journal import Journal, act_of, removed
-from .labeling import labeled, patches_of
+from .labeling import KEPT, labeled, patches_of
 from .recording import Record
 from .rows import UNTRUE, as_now, ids_of, names_of, rows_of
 from .saving import GeoPackage
@@ -201,6 +201,12 @@ class Review(Acts):
         """
         self._sheet.require(id)
         return self._sheet.problems(id, self.extent)
+
+    @property
+    def flaws(self):
+        """{id: why it is invalid} of accepted and edited outlines; `labels` leaves them out."""
+        kept = {one: row.geometry for one, row in self._sheet.rows.items() if row.status in KEPT}
+        return {one: flaw_of(shape) for one, shape in kept.items() if not shape.is_valid}
 
     @property
     def trail(self):

@@ -22,6 +22,7 @@ WRITTEN = {
     "edited": "changed", "accepted": "accepted", "rejected": "rejected", "": "waiting for a decision again",
     None: "taken away",
 }  # fmt: skip
+NAMED = 5  # invalid outlines that a message names
 BESIDE = dict(button_type="default", sizing_mode="stretch_width", margin=(3, 3))
 
 
@@ -219,7 +220,8 @@ class ReviewTab:
             raise
         self._conflicting, self.conflict.visible = [], False
         if told:
-            self.studio.tell(f"{self.studio.said} {told[0].message}", "done")
+            kind = "error" if self.desk.review.flaws else "done"
+            self.studio.tell(f"{self.studio.said} {told[0].message}", kind)
 
     def keep_mine(self):
         """Write over what another session made of the outlines."""
@@ -259,6 +261,14 @@ def told_of_save(changes, acts, name):
         [f"{counted(first, 'outline')} {done}", *(f"{number} {done}" for number, done in others)]
     )
     return f"Saved: {told}, in {name}."
+
+
+def told_of_flaws(flaws):
+    """What to do about outlines that are invalid: `flaws`, as of a review, by what they are called."""
+    several, crossing = len(flaws) > 1, all("self-intersection" in flaw.lower() for flaw in flaws.values())
+    names = ", ".join([*flaws][:NAMED]) + (f" and {len(flaws) - NAMED} more" if len(flaws) > NAMED else "")
+    what = ("cross themselves" if several else "crosses itself") if crossing else None
+    return f"{names} {what or ('are invalid' if several else 'is invalid')}: try Repair."
 
 
 def clock():

@@ -20,7 +20,7 @@ from .layers_tab import ERRORS, LayersTab
 from .mapview import MapView
 from .pieces import counted
 from .products_tab import debris_tab, lakes_tab
-from .review_tab import ReviewTab, clock, told_of_save
+from .review_tab import ReviewTab, clock, told_of_flaws, told_of_save
 from .sessions import end_abandoned, end_with_session
 from .tools import Tools
 
@@ -261,11 +261,18 @@ class Studio(Answering):
             self.edited(f"{told}: {ACTS.get(act, act)}")
 
     def save(self, path=None, *, overwrite=()):
-        """Save the review to its GeoPackage, or to a new one; see `Review.save`."""
+        """Save the review to its GeoPackage, or to a new one; see `Review.save`.
+
+        Outlines that cross themselves are saved, too, and the page says which they are.
+        """
         changes, acts = self.review.changes, self.review.unsaved
         saved = self.desk.save(path, overwrite=overwrite)
         self._show_review()
-        self.tell(f"{told_of_save(changes, acts, saved.name)} {clock()}", "done")
+        flaws, called = self.review.flaws, self.desk.called()
+        told = f"{told_of_save(changes, acts, saved.name)} {clock()}"
+        if flaws:
+            told += f". But {told_of_flaws({called[one]: flaw for one, flaw in flaws.items()})}"
+        self.tell(told, "error" if flaws else "done")
         return saved
 
     def recover(self):
