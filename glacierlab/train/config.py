@@ -279,12 +279,15 @@ def train_from(config, *, out=None, epochs=None, progress=True):
 
     Examples
     --------
+    >>> import tempfile
     >>> data = {"kind": "worlds", "seeds": [1, 2], "years": [2020], "shape": [64, 64], "size": 32}
     >>> data |= {"layers": ["red", "swir16"]}
     >>> data["split"] = {"shares": [0.5, 0.5], "names": ["train", "val"]}
     >>> model = {"name": "unet", "widths": [4, 8]}
     >>> settings = {"max_epochs": 1, "precision": "32-true"}
-    >>> training = train_from({"model": model, "data": data, "train": settings}, progress=False)
+    >>> config = {"model": model, "data": data, "train": settings}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     training = train_from(config, out=folder, progress=False)
     >>> len(training.history), training.model.card.classes
     (1, ('background', 'clean_ice', 'debris_covered_ice', 'glacial_lake'))
     """
