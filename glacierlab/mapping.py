@@ -245,8 +245,9 @@ def default_threshold(image, name):
         rows = [find_index(name)] if "formula" in image.attrs else []
     if radiometry != "dn" and rows and rows[0].threshold is not None:
         return rows[0].threshold
+    settle = "open the scene with gain= and offset= to have reflectance, or " * (radiometry == "dn")
     raise GlacierlabError(
-        f"{name!r} on {radiometry!r} values has no published threshold: give one, or 'otsu' or 'li'."
+        f"{name!r} on {radiometry!r} values has no published threshold: {settle}give one, or 'otsu' or 'li'."
     )
 
 

@@ -134,7 +134,7 @@ def test_what_the_manifest_does_not_know_is_said(clean):
     found = audit(clean.drop(columns=["glaciers", "label"]))
     assert found.ok
     assert found.table[["glaciers", "labels"]].isna().all(axis=None)
-    assert "Not known to the manifest: labels, glaciers." in repr(found)
+    assert "The table of patches does not tell of labels, glaciers." in repr(found)
 
 
 def test_names_of_parts_are_escaped(clean):

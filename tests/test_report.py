@@ -118,7 +118,7 @@ def test_a_map_of_classes_is_drawn_in_their_colors(made):
     left, right = figure.axes
     shown = right.images[0].get_array()
     for name, code in (("clean_ice", 1), ("debris_covered_ice", 2), ("glacial_lake", 3)):
-        assert (shown[truth.values == code] == to_rgb(CLASSES[name].color)).all()
+        assert (shown[truth.values == code] == np.float32(to_rgb(CLASSES[name].color))).all()
     assert (shown[0, 0] == 1).all()
     told = [text.get_text() for text in figure.legends[0].get_texts()]
     assert told == ["background", "clean ice", "debris covered ice", "glacial lake", "not observed"]

@@ -5,11 +5,11 @@ import panel as pn
 from .pieces import counted, html, paragraph, table, update
 
 LAKES = {
-    "called": "lake", "area_km2": "km²", "ice_m": "to ice m", "nearest": "nearest ice",
+    "called": "lake", "area_km2": "km²", "ice_m": "to ice m", "nearest": "nearest",
     "zmed_m": "m a.s.l.",
 }  # fmt: skip
 LAKE_FORMATS = {"area_km2": "0.000", "ice_m": "0", "zmed_m": "0"}
-DEBRIS = {"called": "glacier", "area_km2": "km²", "debris_km2": "debris km²", "debris_frac": "share"}
+DEBRIS = {"called": "glacier", "area_km2": "km²", "debris_km2": "debris", "debris_frac": "share"}
 DEBRIS_FORMATS = {"area_km2": "0.000", "debris_km2": "0.000", "debris_frac": "0 %"}
 
 

@@ -12,6 +12,7 @@ import shapely
 from ..errors import ManifestError
 from .manifest import BUFFER, distances, links, overlaps, require_manifest, shared
 
+NUMBER = "{:,.6g}".format
 KINDS = ("windows", "twins", "labels", "glaciers")
 SLACK_M = 1e-6  # distances are equal to within rounding
 
@@ -60,13 +61,13 @@ class LeakageAudit:
         said = (
             f"Leaks between {', '.join(pairs)}: {len(self.offenders)} patches." if pairs else "No leak found."
         )
-        return said + (f" Not known to the manifest: {', '.join(unknown)}." if unknown else "")
+        return said + (f" The table of patches does not tell of {', '.join(unknown)}." if unknown else "")
 
     def __repr__(self):
-        return f"{self.verdict}\n{self.table.to_string()}"
+        return f"{self.verdict}\n{self.table.to_string(float_format=NUMBER)}"
 
     def _repr_html_(self):
-        table = self.table.to_html(float_format="{:,.6g}".format)
+        table = self.table.to_html(float_format=NUMBER)
         return f"<p><strong>{escape(self.verdict)}</strong></p>{table}"
 
 

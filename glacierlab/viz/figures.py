@@ -85,7 +85,8 @@ def scene_figure(scene, outlines=None, reference=None, title="", bands=None):
         In a projected CRS.
     outlines : geopandas.GeoDataFrame or dict of them, optional
         Mapped outlines, in any CRS; several sets by what the legend calls them.
-    reference : geopandas.GeoDataFrame, optional
+    reference : geopandas.GeoDataFrame or dict of one, optional
+        What mapped outlines are held against, in pink; a dict's key is what the legend calls it.
     title : str
     bands : three str, optional
         As in `false_color`.
@@ -117,11 +118,13 @@ def draw_scene(ax, scene, outlines=None, reference=None, bands=None):
     picture = false_color(scene, bands)
     ax.imshow(picture, extent=extent, interpolation="nearest")
     mapped = outlines if isinstance(outlines, dict) else {"mapped": outlines}
+    known = reference if isinstance(reference, dict) else {"reference": reference}
     colors = itertools.cycle(OUTLINES)
     legend = []
     for label, shown, color in [
-        ("reference", reference, REFERENCE), *((name, mapped[name], next(colors)) for name in mapped)
-    ]:  # fmt: skip
+        *((name, known[name], REFERENCE) for name in known),
+        *((name, mapped[name], next(colors)) for name in mapped),
+    ]:
         if shown is not None and len(shown):
             draw_outlines(ax, shown, scene, color)
             legend.append(Line2D([], [], color=color, linewidth=2, label=label))

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from .figures import OUTLINE, REFERENCE, draw_outlines, extent_km, false_color
 from .fonts import legible
@@ -47,7 +48,7 @@ def world_figure(world, years=None, columns=3, title="", **view):
     height = (PANEL * world.shape[0] / world.shape[1] + 0.35) * rows + 1.0
     figure = Figure(figsize=(PANEL * columns + 0.4, height), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-    for year, ax in zip(years, axes, strict=False):
+    for number, (year, ax) in enumerate(zip(years, axes, strict=False)):
         scene, outlines = world.scene(year, **view), world.outlines(year)
         extent = extent_km(scene)
         ax.imshow(false_color(scene), extent=extent, interpolation="nearest")
@@ -58,6 +59,9 @@ def world_figure(world, years=None, columns=3, title="", **view):
         ax.set_xlabel("east [km]", fontsize=10)  # geopandas wrote its own
         ax.set_ylabel("north [km]", fontsize=10)
         ax.label_outer()
+        if number + columns >= len(years):  # nothing is drawn below
+            ax.tick_params(labelbottom=True)
+            ax.set_xlabel("east [km]", fontsize=10)
         ax.set_title(f"{year}: {outlines.area_km2.sum():.1f} km²", fontsize=10)
     for ax in axes:  # what is left of the last row
         ax.set_axis_off()
@@ -113,7 +117,8 @@ def histogram_figure(panels, columns=4, bins=50):
         ax.tick_params(labelsize=8)
     for ax in axes:  # what is left of the last row
         ax.set_axis_off()
-    handles = [Line2D([], [], color=color, linewidth=3, label=name) for name, color in colors.items()]
+    handles = [Line2D([], [], color=colors[name], linewidth=3, label=name) for name in names[1:]]
+    handles.insert(0, Patch(facecolor=colors[names[0]], alpha=0.35, label=names[0]))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(names), fontsize=9)
     return figure
 
