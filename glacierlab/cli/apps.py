@@ -1,6 +1,7 @@
 """`glacierlab inspect` and `glacierlab dashboard`: the apps in a browser."""
 
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -84,7 +85,8 @@ def dashboard(folders, with_inspect, **options):
     from ..apps.gallery import boards
     from ..apps.serving import serve
 
-    click.echo(f"Measuring {named(folders)} …", err=True)
+    if sys.stderr.isatty():  # somebody is waiting, as with a progress bar
+        click.echo(f"Measuring {named(folders)} …", err=True)
     pages = boards(folders, with_inspect)
     if with_inspect and not any(path.endswith("/inspect") for path in pages):
         click.echo(
