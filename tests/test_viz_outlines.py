@@ -85,6 +85,16 @@ def test_names_stand_in_their_glaciers(pair, shade):
     assert places == {"one": pytest.approx((1.5, 1.5)), "two": pytest.approx((2.5, 1.5))}
 
 
+def test_a_name_stands_half_way_along_the_main_line(pair, shade):
+    west, south, east, north = pair.geometry.iloc[0].bounds
+    x = west + (east - west) / 4
+    line = shapely.LineString([(x, south + 50), (x, north - 50)])
+    lines = gpd.GeoDataFrame({"is_main": [1]}, geometry=[line], crs=pair.crs)
+    figure = divides_figure(pair, shade, lines, names="name")
+    places = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
+    assert places == {"one": pytest.approx((1.25, 1.5)), "two": pytest.approx((2.5, 1.5))}
+
+
 def test_nothing_is_drawn_of_nothing(pair, shade):
     lines = gpd.GeoDataFrame({"is_main": []}, geometry=[], crs=pair.crs)
     empty = gpd.GeoDataFrame({"name": ["a", "b"]}, geometry=[shapely.Polygon(), None], crs=pair.crs)

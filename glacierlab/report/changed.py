@@ -128,6 +128,8 @@ def figures_of(found):
 def page_of(found, pictures, title):
     """The page as HTML."""
     totals, whole = found.changes[found.changes["glacier"] == "total"], first_to_last(found)
+    first = totals.index.isin(whole.index)
+    totals = pd.concat([totals[first], totals[~first]])  # steps between come after the whole
     sums = whole[whole["glacier"] == "total"].drop_duplicates("errors_summed").set_index("errors_summed")
     told = "parts" if "parts" in sums.index else sums.index[0]
     glaciers = whole[whole["glacier"] != "total"].drop_duplicates("glacier")

@@ -55,7 +55,8 @@ def divides_figure(outlines, shade, lines=None, names=None, title=""):
     ax.imshow(north_up(thin), extent=extent, cmap="gray", vmin=DARKEST, vmax=255, interpolation="bilinear")
     legend = [*draw_glaciers(ax, in_km(outlines, shade)), *draw_lines(ax, lines, shade)]
     if names:
-        label(ax, in_km(outlines, shade), legible_names(outlines, names))
+        shapes = in_km(outlines, shade)
+        label(ax, places_on(shapes, lines, shade), legible_names(outlines, names))
     ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="east [km]", ylabel="north [km]", title=title)
     if legend:
         figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False)
@@ -110,10 +111,21 @@ def legible_names(outlines, column):
     return [name if is_legible(name) else other for name, other in pairs]
 
 
-def label(ax, shapes, names):
-    """Write names on shapes, on axes in km."""
+def places_on(shapes, lines, raster):
+    """Where names of shapes stand: half-way along the main line, and within where there is none."""
+    places = shapes.representative_point()
+    main = lines[lines["is_main"] == 1] if lines is not None and len(lines) else []
+    if len(main):
+        for middle in in_km(main, raster).interpolate(0.5, normalized=True):
+            for at in shapes.sindex.query(middle, predicate="within"):
+                places.iloc[at] = middle
+    return places
+
+
+def label(ax, places, names):
+    """Write names at places, on axes in km."""
     edge = [withStroke(linewidth=2.5, foreground="black")]
-    for place, name in zip(shapes.representative_point(), names, strict=True):
+    for place, name in zip(places, names, strict=True):
         if place is not None and not place.is_empty:
             where = dict(fontsize=8, ha="center", va="center", clip_on=True)
             ax.text(place.x, place.y, as_written(name), color="white", path_effects=edge, **where)
