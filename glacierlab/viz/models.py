@@ -18,7 +18,7 @@ CURVES = {  # title of a panel → column of a history → its name
     "score of validation": {
         "val_miou": "mean IoU",
         "val_accuracy": "accuracy",
-        "val_iou": "mean IoU without background",
+        "val_iou": "mean IoU without the first class",
         "val_dice": "Dice of probabilities",
     },
     "learning rate": {"lr": "learning rate"},
